@@ -20,7 +20,7 @@ from behemoth.edit.registry import (
     method_names,
     method_type,
 )
-from behemoth.evaluate.dose import doses
+from behemoth.evaluate.dose import doses_of
 
 
 def test_what_cannot_be_loaded_has_no_description(monkeypatch):
@@ -34,7 +34,7 @@ def test_what_cannot_be_loaded_has_no_description(monkeypatch):
     plan = SimpleNamespace(
         edits=pl.DataFrame({"edit": [0], "fact": [1], "exposures": [1], "new_object": [2]})
     )
-    assert doses({0: EditDelta({}, "broken", {}, "", 0)}, plan)["dose_kind"].item() == "flip"
+    assert doses_of({0: EditDelta({}, "broken", {}, "", 0)}, plan)["dose_kind"].item() == "flip"
 
 
 def test_settings_are_read_by_the_types_of_the_fields():

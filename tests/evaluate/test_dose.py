@@ -4,10 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+import behemoth as bh
 from behemoth import ArgumentError
 from behemoth.delta.delta import EditDelta
 from behemoth.evaluate import dose
-from behemoth.evaluate.dose import doses, ed50, first_dose
+from behemoth.evaluate.dose import doses, doses_of, ed50, first_dose, shortfall
 
 
 def trace_of(differences):
@@ -73,19 +74,41 @@ def test_doses_of_deltas():
     }
     # A trace may have flipped before its edit broke down, which is empty then.
     lost = EditDelta({}, "m", {}, "", 0, failure="nan", trace=trace_of([-1, 1, 1, 1, 1]))
-    assert doses({0: lost}, Plan()).row(0)[-2:] == (False, "nan")
+    assert doses_of({0: lost}, Plan()).row(0)[-2:] == (False, "nan")
     # It is censored where the others are, not at its flip.
     early = EditDelta({}, "m", {}, "", 0, failure="nan", trace=trace_of([-1, 1, 1, 1, 1, 1, 1, 1]))
     none = EditDelta({}, "m", {}, "", 0, trace=trace_of([-1] * 8))
-    at = [doses({0: one}, Plan()).row(0)[4:7] for one in (early, none)]
+    at = [doses_of({0: one}, Plan()).row(0)[4:7] for one in (early, none)]
     assert at[0] == at[1] and at[0][0] > 1 and at[0][2] is False
-    assert doses(deltas, Plan()).rows() == [
+    assert doses_of(deltas, Plan()).rows() == [
         (0, 10, 1, "flip", 1, 0, True, None),
         (1, 11, 4, "flip", 1, 1, False, None),
         (2, 12, 4, "flip", None, None, None, "loss nan at step 0"),
     ]
-    batch = doses({None: deltas[0]}, Plan()).row(0)
+    batch = doses_of({None: deltas[0]}, Plan()).row(0)
     assert batch == (None, None, None, "flip", 1, 0, True, None)
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_doses_are_of_the_plan_of_the_deltas(edited_run, tmp_path, single):
+    run, _, plan, _ = edited_run
+    settings = {"steps": 2}
+    made = bh.edit(run, plan, "ft", tmp_path / "edit", settings=settings, single=single)
+    deltas = bh.load(tmp_path / "edit").deltas(changes=False)
+    frame = doses(deltas, plan.save(tmp_path / "plan"))
+    assert frame.equals(doses_of(deltas, plan)) and len(frame) == (6 if single else 1)
+    others = [bh.plan(run, edits=6, repeats=2, probes=3, seed=1), plan.take([0, 1])]
+    for other in others:
+        with pytest.raises(ArgumentError, match=r"'plan': got plan .*, allowed: that of the d"):
+            doses(deltas, other)
+        with pytest.raises(ArgumentError, match=r"argument 'plan': got plan .*, allowed: the edit"):
+            shortfall(made.record, other)
+    for wrong in (made.record, made, {0: None}, [deltas]):
+        with pytest.raises(ArgumentError, match=r"argument 'deltas': got an object of .*, allowed"):
+            doses(wrong, plan)
+    whole = bh.edit(run, plan, "ft", tmp_path / "whole", settings=settings)
+    with pytest.raises(ArgumentError, match=r"argument 'deltas': got edit 6, allowed: the 6 edits"):
+        doses({6: whole.record.deltas()[None]}, plan)
 
 
 def test_the_dose_of_unlearning_is_where_the_old_answer_is_lost():
@@ -98,7 +121,7 @@ def test_the_dose_of_unlearning_is_where_the_old_answer_is_lost():
         for row, other in zip(trace_of([-1] * 8), [-9.0] * 2 + [9.0] * 6, strict=True)
     ]
     found = {
-        method: doses({0: EditDelta({}, method, {}, "", 0, trace=trace)}, Plan()).row(0)[3:7]
+        method: doses_of({0: EditDelta({}, method, {}, "", 0, trace=trace)}, Plan()).row(0)[3:7]
         for method in ("npo", "ft", "rome")
     }
     assert found["npo"] == ("forget", 2, 1, True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from behemoth.edit.protocol import HOLD
 from behemoth.edit.registry import info_if_loadable
+from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
 
 from .aggregate import CLUSTERS
@@ -36,9 +38,8 @@ from .clusters import (
 if TYPE_CHECKING:
     from behemoth.delta.delta import EditDelta
     from behemoth.edit.record import EditRecord
-    from behemoth.plan.edit_plan import EditPlan
 
-__all__ = ["DOSES", "Dose", "doses", "ed50", "first_dose", "shortfall"]
+__all__ = ["DOSES", "Dose", "doses", "doses_of", "ed50", "first_dose", "shortfall"]
 
 DOSES: dict[str, Any] = {
     "edit": pl.UInt32,
@@ -128,7 +129,9 @@ def first_dose(
     return Dose(limit, False, limit, limit)
 
 
-def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFrame:
+def doses(
+    deltas: Mapping[int | None, EditDelta], plan: EditPlan | str | PathLike[str]
+) -> pl.DataFrame:
     """Return the dose of each edit, from the trace of its delta.
 
     Parameters
@@ -136,7 +139,8 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
     deltas : mapping of int or None to EditDelta
         Deltas of single edits by number, or None to that of a batch, whose dose is one row with
         null edit, fact and exposures.
-    plan : EditPlan
+    plan : EditPlan or path
+        That of the edits.
 
     Returns
     -------
@@ -147,7 +151,35 @@ def doses(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFram
         for methods whose steps are not doses); dose_low: the last recorded step before it (see
         `Dose`); reached: whether the kind's condition was reached and held, in an edit that did
         not fail.
+
+    Raises
+    ------
+    ArgumentError
+        If `deltas` is something else, such as the edit itself, or they were made by another plan.
+    CorpusError
+        If the files of the plan are damaged.
     """
+    from behemoth.delta.delta import EditDelta
+
+    plan = EditPlan.of(plan)
+    values: Any = deltas.values() if isinstance(deltas, Mapping) else [deltas]
+    if wrong := [value for value in values if not isinstance(value, EditDelta)]:
+        allowed = "deltas by number, as `deltas()` of what behemoth.load returns of an edit"
+        raise ArgumentError("deltas", f"an object of {type(wrong[0]).__name__}", allowed)
+    numbers = set(plan.edits["edit"])
+    for edit, delta in deltas.items():
+        # In memory, a delta of a single edit has the hash of its part of the plan.
+        part = plan.single(edit) if edit in numbers and edit is not None else plan
+        if delta.plan_hash not in (plan.plan_hash, part.plan_hash):
+            got = f"plan {plan.plan_hash[:12]}"
+            raise ArgumentError("plan", got, f"that of the deltas, {delta.plan_hash[:12]}")
+        if edit is not None and edit not in numbers:
+            raise ArgumentError("deltas", f"edit {edit}", f"the {len(plan):,} edits of the plan")
+    return doses_of(deltas, plan)
+
+
+def doses_of(deltas: Mapping[int | None, EditDelta], plan: EditPlan) -> pl.DataFrame:
+    """Return what `doses` does, of deltas that are known to be of the plan."""
     facts = {row["edit"]: row for row in plan.edits.iter_rows(named=True)}
     rows = []
     for edit, delta in deltas.items():
@@ -191,18 +223,21 @@ def shortfall(edit: EditRecord, plan: EditPlan) -> str | None:
     Raises
     ------
     ArgumentError
-        When `edit` is something else.
+        When `edit` is something else, or was made by another plan.
     """
     from behemoth.edit.record import EditRecord
 
     if not isinstance(edit, EditRecord):
         allowed = "what behemoth.load returns of an edit, or `record` of what behemoth.edit does"
         raise ArgumentError("edit", f"a {type(edit).__name__}", allowed)
+    if edit.plan_hash != plan.plan_hash:
+        got, own = f"plan {plan.plan_hash[:12]}", f"the edit's own, {edit.plan_hash[:12]}"
+        raise ArgumentError("plan", got, own)
     if edit.checkpoints:
         return None
     deltas = edit.deltas(changes=False)
     held = {key: delta for key, delta in deltas.items() if delta.failure is None}
-    found = doses(held, plan).drop_nulls("reached")
+    found = doses_of(held, plan).drop_nulls("reached")
     missed = found.filter(reached=False)
     if 2 * len(missed) <= len(found):
         return None

@@ -10,7 +10,7 @@ import polars as pl
 from behemoth.delta.delta import parameters_of
 from behemoth.evaluate.clusters import interval, proper
 from behemoth.evaluate.damage import BYSTANDERS, known_bystanders
-from behemoth.evaluate.dose import doses
+from behemoth.evaluate.dose import doses_of
 from behemoth.evaluate.geometry import changed_parameter
 from behemoth.evaluate.metrics import success
 from behemoth.evaluate.text_losses import document_divergences
@@ -175,7 +175,7 @@ def _dose(measured: MeasuredModel) -> Found:
         raise measured.unedited()
     if None in measured.deltas and len(measured.plan) > 1:
         raise MissingError("single edits: the steps of a batch train all of its edits")
-    frame = doses(measured.deltas, measured.plan).filter(dose_kind="flip").drop_nulls("dose")
+    frame = doses_of(measured.deltas, measured.plan).filter(dose_kind="flip").drop_nulls("dose")
     if frame.is_empty():
         raise MissingError("a method that reports doses of new answers")
     short = int((~frame["reached"]).sum())
