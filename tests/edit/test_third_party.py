@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -153,7 +154,7 @@ def test_the_command_names_what_is_broken(run, plugin):
 
 
 def test_the_command_names_a_class_without_settings(run, plugin):
-    from behemoth import ArgumentError
+    from behemoth.edit import MethodError
     from behemoth.edit.registry import get_method
 
     plugin(PLUGIN.replace("@dataclass(frozen=True)", "").replace("settings_of(self)", "{}"))
@@ -164,9 +165,10 @@ def test_the_command_names_a_class_without_settings(run, plugin):
         "it is no frozen dataclass (`@dataclass(frozen=True)` above its class), whose fields are "
         "its settings"
     ]
-    with pytest.raises(ArgumentError, match="argument 'size': got an unknown setting of jolt"):
+    said = "method jolt cannot be loaded: it is no frozen dataclass (`@dataclass("
+    with pytest.raises(MethodError, match=re.escape(said)):
         get_method("jolt", {"size": 2.0})
-    assert "which is no frozen dataclass (`@dataclass(" in run("methods", "jolt").refused()
+    assert run("methods", "jolt").refused(1).startswith(said)
 
 
 FORGOTTEN = """
@@ -195,7 +197,26 @@ def test_a_subclass_is_no_dataclass_by_its_base(run, plugin):
     assert ran.code == 1
     assert "broken: a frozen dataclass with `info` and `apply`, under its name: it is no" in ran.err
     assert "it is no frozen dataclass (`@dataclass(frozen=True)`" in run("methods").err
-    assert "which is no frozen dataclass" in run("methods", "jolt").refused()
+    assert "cannot be loaded: it is no frozen dataclass" in run("methods", "jolt").refused(1)
+
+
+def test_no_command_runs_a_class_without_settings(run, plugin, contract_run, study, tmp_path):
+    """It would run with the defaults of its base, in place of those that it states."""
+    import behemoth as bh
+
+    plugin(FORGOTTEN)
+    bh.plan(contract_run, edits=1, repeats=1, probes=1).save(tmp_path / "plan")
+    said = "method jolt cannot be loaded: it is no frozen dataclass (`@dataclass(frozen=True)` abov"
+    study.write_text(study.read_text().replace('"ft"', '"jolt"').replace('"refusal"', '"remap"'))
+    out = ("--out", tmp_path / "out")
+    for command in (
+        ("edit", contract_run, "--plan", tmp_path / "plan", "--method", "jolt", *out),
+        ("tune", "jolt", "--on", contract_run, "--trials", 2, *out),
+        ("study", "run", study, *out),
+    ):
+        ran = run(*command)
+        assert ran.code == 1 and said in ran.err.splitlines()[-1]
+        assert not (tmp_path / "out").exists()
 
 
 def test_a_class_without_an_objective_is_named(run, plugin):

@@ -98,7 +98,6 @@ def edit(
         check_run("run", run, model=True)
         check_plan("plan", given["plan"])
         check_corpus("corpus", given.get("corpus"))
-        from behemoth.edit.guarded import check_is_method
         from behemoth.edit.registry import get_method
         from behemoth.edit.settings import read_settings, read_tuning, read_words
         from behemoth.edit.tuned import OWN, check_tuned, world_in
@@ -118,7 +117,6 @@ def edit(
                 own = None if settings is None else read_words(settings, method)
                 given["settings"] = own
             chosen = get_method(method, own, text=isinstance(settings, str))
-        check_is_method(chosen)
         family = chosen.info.family
         from behemoth.edit import edit as apply  # imports torch, so after all other checks
         from behemoth.edit.record import count_failed

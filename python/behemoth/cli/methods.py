@@ -90,7 +90,6 @@ def methods(
 def _show(name: str, json: bool) -> None:
     with needed(), renamed(method="NAME"):
         from behemoth.edit.catalogue import setting_text
-        from behemoth.edit.guarded import check_is_method
         from behemoth.edit.protocol import changes_of, settings_of
         from behemoth.edit.registry import get_method
         from behemoth.edit.settings import tuned_settings
@@ -98,7 +97,6 @@ def _show(name: str, json: bool) -> None:
         from behemoth.plan.request import KINDS
 
         method = get_method(name)
-        check_is_method(method)
         kind, info, settings = type(method), method.info, settings_of(method)
         tuned = {world: tuned_settings(name, world) for world in tuned_worlds(name)}
     meanings: dict[str, str] = {}

@@ -300,9 +300,7 @@ def _resolve_method(
         settings = read_settings(settings, method, world)
     if isinstance(settings, Mapping | None):  # `get_method` refuses anything else
         settings = at_traced_place(method, settings, run)
-    found = get_method(method, settings, text=in_file)
-    check_is_method(found)
-    return found
+    return get_method(method, settings, text=in_file)
 
 
 def _checkpoints(

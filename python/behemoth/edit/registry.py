@@ -18,9 +18,9 @@ from .foreign_settings import is_foreign, own_name
 from .guarded import NOT_FROZEN, is_frozen
 from .protocol import EditMethod, MethodInfo
 
-__all__ = ["OWN_METHODS", "check_settings", "get_method", "ignored_methods", "info_if_loadable",
-           "loadable_methods", "method_names", "method_type", "methods", "setting_names",
-           "unknown_method"]  # fmt: skip
+__all__ = ["OWN_METHODS", "check_concrete", "check_settings", "get_method", "ignored_methods",
+           "info_if_loadable", "loadable_methods", "method_names", "method_type", "methods",
+           "setting_names", "unknown_method"]  # fmt: skip
 
 ENTRY_POINTS = "behemoth.methods"
 _OWN = (
@@ -176,26 +176,45 @@ def loadable_methods(
     for name in names:
         try:
             kind = method_type(name)
-            info: object = kind.info
-            if not isinstance(info, MethodInfo):
-                raise AttributeError(f"its info is a {type(info).__name__}, not a MethodInfo")
-            if not is_frozen(kind):
-                raise AttributeError(f"it is {NOT_FROZEN}")
-            if not callable(getattr(kind, "apply", None)):
-                raise AttributeError("it has no `apply`")
-            _check_concrete(name, kind)
+            _check_class(name, kind)
         except MethodError as error:
             skipped(name, str(error))
-        except (AttributeError, ImportError) as error:
+        except ImportError as error:
             if getattr(error, "name", None) == "torch":
                 raise
             skipped(name, str(_unloadable(name, error)))
         else:
-            yield name, kind, info
+            yield name, kind, kind.info
 
 
-def _check_concrete(name: str, kind: type) -> None:
-    """Refuse a class that lacks what its base class leaves to it, such as `objective`."""
+def _check_class(name: str, kind: Any) -> None:
+    """Refuse what an entry point names if it is no class of a method.
+
+    Without the decorator its annotations are no settings: all would run with those of its base.
+
+    Raises
+    ------
+    MethodError
+    """
+    info = getattr(kind, "info", None)
+    if not isinstance(info, MethodInfo):
+        told = f"its info is a {type(info).__name__}, not a MethodInfo"
+        told = told if hasattr(kind, "info") else "it has no `info`"
+        raise _unloadable(name, AttributeError(told))
+    if not is_frozen(kind):
+        raise _unloadable(name, AttributeError(f"it is {NOT_FROZEN}"))
+    if not callable(getattr(kind, "apply", None)):
+        raise _unloadable(name, AttributeError("it has no `apply`"))
+    check_concrete(name, kind)
+
+
+def check_concrete(name: str, kind: type) -> None:
+    """Refuse a class that lacks what its base class leaves to it, such as `objective`.
+
+    Raises
+    ------
+    MethodError
+    """
     if missing := sorted(getattr(kind, "__abstractmethods__", ())):
         lacks = listed_text([f"`{method}`" for method in missing])
         raise _unloadable(name, AttributeError(f"it lacks {lacks}"))
@@ -252,15 +271,14 @@ def get_method(
     ArgumentError
         For an unknown name or setting, or a value that the method does not allow.
     MethodError
-        If the method is of another package, and cannot be imported or has no `objective`.
+        If the method is of another package, and cannot be imported or is no class of a method:
+        no frozen dataclass, or one without an `objective`, for example.
     """
     kind = method_type(name)
+    _check_class(name, kind)
     if not isinstance(settings, Mapping | None):
         raise ArgumentError("settings", settings, "a mapping of names to values")
     check_settings(settings or {}, name)
-    _check_concrete(name, kind)
-    if not is_dataclass(kind):
-        return kind()
     try:
         return made(kind, settings or {}, text=text)
     except ArgumentError:

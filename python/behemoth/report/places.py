@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 
 import polars as pl
 
+from behemoth.edit.errors import MethodError
 from behemoth.edit.protocol import answers
 from behemoth.edit.registry import get_method, method_type
 from behemoth.model.sizes import find_size
@@ -54,7 +55,7 @@ def _place(name: str, settings: str, size: str) -> str | None:
         from behemoth.model.build import shape_of
 
         return method.place(shape_of(find_size(size), _VOCABULARY))
-    except ArgumentError:  # a method of another package or version, or a model of no known size
+    except (ArgumentError, MethodError):  # a method of another package or version; no known size
         return None
     except ImportError:  # without torch no place is known
         return None
