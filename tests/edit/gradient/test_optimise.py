@@ -312,6 +312,9 @@ def with_objective(loss, columns=("answer",), number=1):
     return dataclass(frozen=True)(type("Own", (type(get_method("ft")),), members))(steps=2)
 
 
+BOTH = ("answer", "old_answer")
+
+
 def by_plan(step):
     return step.nll().mean(-1)
 
@@ -354,3 +357,17 @@ def test_the_columns_of_an_objective_are_checked(model, plans, context, columns,
 def test_two_columns_that_the_method_states_are_taken(model, plans, context):
     method = with_objective(by_plan, ("answer", "old_answer"), 2)
     assert all(delta.failure is None for delta in method.apply(model, plans, context))
+
+
+@pytest.mark.parametrize(("columns", "allowed"), [(("answer",), "0"), (BOTH, "0 to 1")])
+def test_rows_of_another_column_are_refused(model, plans, context, columns, allowed):
+    """At their place are the retained rows."""
+    for column in (len(columns), -1):
+        method = with_objective(
+            lambda step, column=column: step.nll()[:, step.edit(column)].mean(-1),
+            columns,
+            len(columns),
+        )
+        said = f"'column': got {column}, allowed: {allowed}, a column of the objective's `columns`"
+        with pytest.raises(ArgumentError, match=said):
+            method.apply(model, plans, context)

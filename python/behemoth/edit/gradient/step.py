@@ -16,6 +16,7 @@ from behemoth.model.architecture import Architecture
 from behemoth.model.labels import IGNORED
 from behemoth.model.observe import outputs_of
 from behemoth.model.precision import widened
+from behemoth.support.errors import ArgumentError
 
 from .feeder import Fed, Feeder
 from .objectives import Positions
@@ -63,7 +64,17 @@ class Step:
     reference_everywhere: Callable[[slice], Tensor] | None = None
 
     def edit(self, column: int = 0) -> slice:
-        """Return the slice along b of the edit's rows with the answers of a column."""
+        """Return the slice along b of the edit's rows with the answers of a column.
+
+        Raises
+        ------
+        ArgumentError
+            For a column that the objective does not have, where the retained rows would be.
+        """
+        if not 0 <= column < self.columns:
+            allowed = f"0 to {self.columns - 1}" if self.columns > 1 else "0"
+            allowed += ", a column of the objective's `columns` (`trains_on` of a LossMethod)"
+            raise ArgumentError("column", column, allowed)
         return slice(column * self.edit_rows, (column + 1) * self.edit_rows)
 
     @property
