@@ -371,3 +371,9 @@ def test_rows_of_another_column_are_refused(model, plans, context, columns, allo
         said = f"'column': got {column}, allowed: {allowed}, a column of the objective's `columns`"
         with pytest.raises(ArgumentError, match=said):
             method.apply(model, plans, context)
+
+
+def test_the_unedited_model_is_there_for_those_who_say_so(model, plans, context):
+    method = with_objective(lambda step: step.reference_predicted(step.edit()).sum((1, 2, 3)))
+    with pytest.raises(ArgumentError, match="'needs_reference': got False, allowed: true of an ob"):
+        method.apply(model, plans, context)

@@ -102,10 +102,18 @@ class Step:
         return self.logits[:, rows] if self.everywhere is None else self.everywhere(rows)
 
     def reference_predicted(self, rows: slice) -> Tensor:
-        """Return those of the unedited model, if the objective needs it: [K, r, P, V]."""
+        """Return those of the unedited model: [K, r, P, V].
+
+        Raises
+        ------
+        ArgumentError
+            If the objective does not need it, as it states.
+        """
         if self.reference_everywhere is not None:
             return self.reference_everywhere(rows)
-        assert self.reference_logits is not None
+        if self.reference_logits is None:
+            allowed = "true of an objective that uses outputs of the unedited model"
+            raise ArgumentError("needs_reference", False, allowed)
         return self.reference_logits[:, rows]
 
     def token_log_probabilities(self, logits: Tensor | None = None) -> Tensor:
