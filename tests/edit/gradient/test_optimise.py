@@ -10,6 +10,7 @@ import torch
 
 from behemoth import ArgumentError
 from behemoth.edit.gradient.feeder import Feeder
+from behemoth.edit.gradient.loss_method import LossMethod
 from behemoth.edit.gradient.method import GradientMethod
 from behemoth.edit.registry import get_method, method_names, method_type
 
@@ -377,3 +378,20 @@ def test_the_unedited_model_is_there_for_those_who_say_so(model, plans, context)
     method = with_objective(lambda step: step.reference_predicted(step.edit()).sum((1, 2, 3)))
     with pytest.raises(ArgumentError, match="'needs_reference': got False, allowed: true of an ob"):
         method.apply(model, plans, context)
+
+
+def test_the_positions_of_an_objective_are_checked(model, plans, context):
+    """Others would be taken for the answers."""
+
+    @dataclass(frozen=True)
+    class Everywhere(LossMethod):
+        info = get_method("ft").info
+        steps: int = 2
+        positions: str = "every"
+
+        def loss(self, step):
+            return step.predicted(step.edit()).mean((1, 2, 3))
+
+    with pytest.raises(ArgumentError, match="'positions': got every, allowed: answers, all$"):
+        Everywhere().apply(model, plans, context)
+    Everywhere(positions="all").apply(model, plans, context)

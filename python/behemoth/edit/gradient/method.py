@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, get_args
 
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.bounds import ABOVE_0, FROM_0, Bounds, at_least
@@ -28,7 +28,7 @@ from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import part_of
 
 from .budget import Budget
-from .objectives import ANSWERS
+from .objectives import ANSWERS, Positions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -190,6 +190,8 @@ class GradientMethod(Budget, ABC):
         stacked = self.stacked(model, len(plans), context.seed)
         objective = self.objective(model, plans, context)
         self._check_columns(objective.columns)
+        if objective.positions not in get_args(Positions):
+            raise ArgumentError.unknown("positions", objective.positions, get_args(Positions))
         outcomes = optimise(model, stacked, plans, objective, self, context)
         return deltas_of(self, plans, outcomes, context)
 
