@@ -395,3 +395,13 @@ def test_the_positions_of_an_objective_are_checked(model, plans, context):
     with pytest.raises(ArgumentError, match="'positions': got every, allowed: answers, all$"):
         Everywhere().apply(model, plans, context)
     Everywhere(positions="all").apply(model, plans, context)
+
+
+def test_a_part_is_checked_whatever_type_a_subclass_gives_it():
+    @dataclass(frozen=True)
+    class Loose(type(get_method("ft"))):
+        part: str = "mlp"
+
+    assert Loose().part == "mlp"
+    with pytest.raises(ArgumentError, match="'part': got mlps .did you mean mlp.., allowed: mlp,"):
+        Loose(part="mlps")

@@ -25,6 +25,7 @@ from behemoth.edit.parametrise import (
 from behemoth.edit.protocol import EditContext, Effort, MethodInfo, check_kinds
 from behemoth.edit.search import Range, Searched
 from behemoth.support.errors import ArgumentError
+from behemoth.support.fields import check_type
 from behemoth.support.progress import part_of
 
 from .budget import Budget
@@ -85,6 +86,8 @@ class GradientMethod(Budget, ABC):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # Also where a subclass gives the field another type, such as `str`.
+        check_type("part", self.part, Part)
         if self.layers is not None and self.part in OUTSIDE:
             raise ArgumentError("part", f"{self.part!r} with layers", "mlp, attention, both")
         if self.rank is None and self.alpha is not None:
