@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import GPTNeoXForCausalLM
 
+import behemoth as bh
 from behemoth import ArgumentError, Corpus, CorpusError, World, load
 from behemoth.delta.delta import EditDelta
 from behemoth.edit.apply import edit
@@ -96,8 +97,12 @@ def test_independent_edits_made_together_are_not_taught_the_old_answers_of_other
 
 
 def test_a_batch_of_independent_edits_is_warned_of(trained, plan, tmp_path):
-    with pytest.warns(UserWarning, match="each of the 3 edits .* made in one batch; `single` m"):
-        edit(trained, plan, "lora", tmp_path / "e", settings=QUICK)
+    for call, name in ((edit, "e"), (bh.edit, "f")):
+        with pytest.warns(
+            UserWarning, match="each of the 3 edits .* in one batch; `single` "
+        ) as told:
+            call(trained, plan, "lora", tmp_path / name, settings=QUICK)
+        assert told[0].filename == __file__  # the line that called it
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         edit(trained, plan, "lora", tmp_path / "s", settings=QUICK, single=True)

@@ -5,7 +5,6 @@ Each delta is written completely or not at all, so an interrupted call resumes w
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -17,6 +16,7 @@ from behemoth.model.device import find_device
 from behemoth.plan.edit_plan import EditPlan, PlanWarning
 from behemoth.support.checks import flag, path_of, whole_number
 from behemoth.support.errors import ArgumentError, renamed
+from behemoth.support.notices import warn_caller
 from behemoth.support.progress import ProgressLike
 from behemoth.train.run import Run, read_model_source
 
@@ -318,11 +318,10 @@ def _checkpoints(
 def _warn_of_batch(plan: EditPlan, single: bool, sequential: bool) -> None:
     """Warn if edits that are each meant for their own model are made together."""
     if plan.request.independent and len(plan) > 1 and not (single or sequential):
-        warnings.warn(
+        warn_caller(
             f"each of the {len(plan):,} edits of this plan is meant for its own model, but all are "
             "made in one batch; `single` makes each by itself",
             PlanWarning,
-            stacklevel=3,
         )
 
 

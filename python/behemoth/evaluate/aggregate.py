@@ -6,7 +6,6 @@ drawn, is estimated by a bootstrap over subjects: a different question, with a d
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from behemoth.support.errors import ArgumentError
+from behemoth.support.notices import warn_caller
 
 from .clusters import (
     check_bootstrap,
@@ -162,10 +162,9 @@ def _warn_of(missing: Sequence[Metric]) -> None:
         hint = (
             " (a corpus has other wordings with --paraphrases)" if _REWORDED & set(groups) else ""
         )
-        warnings.warn(
+        warn_caller(
             f"{metric.name}: no rows with values, and so not in the table; it needs probes of "
-            f"{', '.join(groups)}{hint}",
-            stacklevel=3,
+            f"{', '.join(groups)}{hint}"
         )
 
 

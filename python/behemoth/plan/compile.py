@@ -7,7 +7,6 @@ random order and tested in batches, until there are enough of them.
 from __future__ import annotations
 
 import inspect
-import warnings
 from dataclasses import fields as fields_of, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -24,6 +23,7 @@ from behemoth.corpus.source import read_source
 from behemoth.store.source import at_hand
 from behemoth.support.checks import flag, path_of
 from behemoth.support.errors import ArgumentError, check_keys, renamed
+from behemoth.support.notices import warn_caller
 from behemoth.support.progress import Advance, ProgressLike, silent, task
 
 from .bystanders import Bystanders
@@ -148,7 +148,7 @@ def plan(
         with renamed(directory="out"):
             edit_plan.save(place, force=force)
     for message in doubts(corpus, edit_plan, ids):
-        warnings.warn(message, PlanWarning, stacklevel=2)
+        warn_caller(message, PlanWarning)
     return edit_plan
 
 

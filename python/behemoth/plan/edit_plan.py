@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,6 +25,7 @@ from behemoth.support.digests import FILES, SEAL, check, digests, no_record, sea
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import replacing, write_bytes
 from behemoth.support.locks import lock_folder
+from behemoth.support.notices import warn_caller
 from behemoth.support.parquet import read_parquet
 from behemoth.support.replacement import Kind, check_kind, finish, recover, succession
 from behemoth.support.toml import read_toml
@@ -276,11 +276,10 @@ class EditPlan:
                 frame.filter(~own)["share"].n_unique() for frame in (training, self.training)
             )
             if left < before:
-                warnings.warn(
+                warn_caller(
                     f"{before - left:,} of {len(self):,} edits have no retained facts left: those "
                     "of their own are changed or put in doubt by edits that are made together",
                     PlanWarning,
-                    stacklevel=2,
                 )
         return replace(self, training=training, probes=whole.probes)
 

@@ -7,7 +7,6 @@ it is executed (`behemoth.model.load`).
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +24,7 @@ from behemoth.support.checks import path_of
 from behemoth.support.digests import check, damaged, no_record
 from behemoth.support.errors import ArgumentError, CorpusError, renamed
 from behemoth.support.files import read_json_object
+from behemoth.support.notices import warn_caller
 
 from .errors import StartWarning
 
@@ -242,10 +242,9 @@ def model_of(
             f"one of {corpus.vocabulary_size} or more, as the corpus has",
         )
     if there is None and warns:
-        warnings.warn(
+        warn_caller(
             f"{place} has no {_TOKENIZER}, so its tokens are not compared with those of the corpus",
             StartWarning,
-            stacklevel=2,
         )
     if others:
         raise ArgumentError(

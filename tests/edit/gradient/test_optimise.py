@@ -392,7 +392,7 @@ def test_the_positions_of_an_objective_are_checked(model, plans, context):
         def loss(self, step):
             return step.predicted(step.edit()).mean((1, 2, 3))
 
-    with pytest.raises(ArgumentError, match="'positions': got every, allowed: answers, all$"):
+    with pytest.raises(ArgumentError, match=r"'positions': got every, allowed: answers, all$"):
         Everywhere().apply(model, plans, context)
     Everywhere(positions="all").apply(model, plans, context)
 
@@ -403,5 +403,5 @@ def test_a_part_is_checked_whatever_type_a_subclass_gives_it():
         part: str = "mlp"
 
     assert Loose().part == "mlp"
-    with pytest.raises(ArgumentError, match="'part': got mlps .did you mean mlp.., allowed: mlp,"):
+    with pytest.raises(ArgumentError, match=r"'part': got mlps .did you mean mlp.., allowed: mlp"):
         Loose(part="mlps")

@@ -6,7 +6,6 @@ included: a leaderboard that had to list its methods would miss a new one.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -28,6 +27,7 @@ from behemoth.edit.tuned import OWN, PREFIX, WORLDS, tuned_worlds, world_in
 from behemoth.plan.request import EditRequest
 from behemoth.support.errors import ArgumentError, check_keys, within
 from behemoth.support.fields import made
+from behemoth.support.notices import warn_caller
 
 from .grid import SECTIONS, check_size, table_of, value_at
 from .measurement import Measurement
@@ -223,7 +223,7 @@ def named_tables(
         if among is not None:  # asked for by name
             raise MethodError(line)
         if each not in without:
-            warnings.warn(line, MethodWarning, stacklevel=2)
+            warn_caller(line, MethodWarning)
     for each in without if among is None else ():
         if each not in own and each not in broken:
             raise ArgumentError.unknown("without", each, own)
