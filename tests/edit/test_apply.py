@@ -108,6 +108,20 @@ def test_a_batch_of_independent_edits_is_warned_of(trained, plan, tmp_path):
         edit(trained, plan, "lora", tmp_path / "s", settings=QUICK, single=True)
 
 
+def test_settings_are_taken_as_load_returns_them(trained, plan, tmp_path):
+    file = tmp_path / "best.toml"
+    file.write_text('name = "lora"\n[settings]\nsteps = 3\nrank = 2\nlayers = "none"\n')
+    table = bh.load(file)
+    done = edit(trained, plan, "lora", tmp_path / "e", settings=table, single=True)
+    assert (done.settings["steps"], done.settings["layers"]) == (3, None)
+    with pytest.raises(ArgumentError, match="'settings': got a table, of 'lora', allowed: of 'ft'"):
+        edit(trained, plan, "ft", tmp_path / "f", settings=table, single=True)
+    frame = plan.edits  # as of a tuning, whose directory holds the file
+    said = "'settings': got an object of DataFrame, allowed: a mapping of names to values"
+    with pytest.raises(ArgumentError, match=said):
+        edit(trained, plan, "lora", tmp_path / "f", settings=frame, single=True)
+
+
 @dataclass(frozen=True)
 class PartlyBreaks(Lora):
     """Fails at one of a batch's edits, at two tokens of its answer."""

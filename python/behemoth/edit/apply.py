@@ -26,7 +26,7 @@ from .protocol import EditMethod, answers, settings_of
 from .record import EditRecord, FailedEdit, count_failed, read_edit, source_of, told_edits
 from .registry import get_method, method_type
 from .sequential import checkpoints_of
-from .settings import read_settings
+from .settings import is_table_of_file, read_settings, settings_in
 from .traced import at_traced_place
 from .tuned import kind_of_world
 from .work import write_edit
@@ -153,11 +153,11 @@ def edit(
         For a model that is not a training run: the corpus directory or spec the plan was made from.
     settings : mapping or path, optional
         Settings of a method given by name: values of the types of its fields (no strings for
-        numbers), a file of settings as written by `behemoth tune`, or ``tuned:tokens``,
-        ``tuned:text`` or ``tuned:world``: `tuned_settings`, the last for the kind of world of the
-        run's corpus. If a method edits at a place and the settings do not name one, it uses the
-        best place that tracing found in the run (`behemoth.evaluate.trace` with ``save``), if the
-        run was traced.
+        numbers), a file of settings as written by `behemoth tune` or what `behemoth.load` returns
+        of it, or ``tuned:tokens``, ``tuned:text`` or ``tuned:world``: `tuned_settings`, the last
+        for the kind of world of the run's corpus. If a method edits at a place and the settings do
+        not name one, it uses the best place that tracing found in the run
+        (`behemoth.evaluate.trace` with ``save``), if the run was traced.
     single : bool
         Make each edit by itself, from the same unedited model, many at a time if the method
         stacks; by default the complete plan is one batch.
@@ -298,6 +298,8 @@ def _resolve_method(
         return method
     if in_file := isinstance(settings, str | PathLike):
         settings = read_settings(settings, method, world)
+    elif isinstance(settings, Mapping) and is_table_of_file(settings):
+        in_file, settings = True, settings_in(settings, method, "a table")
     if isinstance(settings, Mapping | None):  # `get_method` refuses anything else
         settings = at_traced_place(method, settings, run)
     return get_method(method, settings, text=in_file)

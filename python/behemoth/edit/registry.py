@@ -277,7 +277,9 @@ def get_method(
     kind = method_type(name)
     _check_class(name, kind)
     if not isinstance(settings, Mapping | None):
-        raise ArgumentError("settings", settings, "a mapping of names to values")
+        own = type(settings)  # a frame would fill the screen
+        got = settings if own.__module__ == "builtins" else f"an object of {own.__name__}"
+        raise ArgumentError("settings", got, "a mapping of names to values")
     check_settings(settings or {}, name)
     try:
         return made(kind, settings or {}, text=text)

@@ -16,8 +16,8 @@ from behemoth.support.toml import no_toml, read_toml
 from .registry import check_settings, method_type
 from .tuned import OWN, WORLDS, tuned_table, world_in
 
-__all__ = ["TunedSettings", "Tuning", "read_settings", "read_tuning", "read_words",
-           "tuned_settings"]  # fmt: skip
+__all__ = ["TunedSettings", "Tuning", "is_table_of_file", "read_settings", "read_tuning",
+           "read_words", "settings_in", "tuned_settings"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,33 @@ def read_settings(
     ArgumentError
         If the file is missing or not TOML, or is for another method.
     """
-    table = _read(source, name, world)
+    return settings_in(_read(source, name, world), name, fspath(source))
+
+
+def is_table_of_file(settings: object) -> bool:
+    """Return whether settings are the table of a file of them, as `behemoth.load` returns it."""
+    return isinstance(settings, Mapping) and "name" in settings and "settings" in settings
+
+
+def settings_in(table: Mapping[str, Any], name: str, source: str) -> dict[str, Any]:
+    """Return the settings in the table of a file.
+
+    Parameters
+    ----------
+    table : mapping of str to value
+    name : str
+        The method that the file must be for.
+    source : str
+        The file, for errors.
+
+    Raises
+    ------
+    ArgumentError
+        If the table is for another method.
+    """
     if table.get("name") != name:
         of = f"of {table['name']!r}" if "name" in table else "of no method"
-        raise ArgumentError("settings", f"{fspath(source)}, {of}", f"of {name!r}")
+        raise ArgumentError("settings", f"{source}, {of}", f"of {name!r}")
     settings = table.get("settings", {})
     if not isinstance(settings, dict):
         raise ArgumentError("settings", settings, "a table")
