@@ -209,7 +209,7 @@ def test_slow_edits_are_told_in_seconds(capsys):
         assert told in capsys.readouterr().out
     done.edits_per_second = 0.0  # all of them were there
     _show(done)  # type: ignore[arg-type]
-    assert capsys.readouterr().out.strip() == "e: 1 single edits by mend"
+    assert capsys.readouterr().out.strip() == "e: 1 single edit by mend"
 
 
 def test_when_all_edits_fail_the_run_failed(run, trained, plan, tmp_path):

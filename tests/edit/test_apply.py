@@ -14,7 +14,7 @@ from behemoth.delta.delta import EditDelta
 from behemoth.edit.apply import edit
 from behemoth.edit.locate import covariance
 from behemoth.edit.methods.lora import Lora
-from behemoth.edit.record import FailedEdit, read_edit
+from behemoth.edit.record import FailedEdit, read_edit, told_edits
 from behemoth.edit.registry import get_method
 from behemoth.evaluate.frame import evaluate
 from behemoth.evaluate.source import failed_edits
@@ -451,3 +451,9 @@ def test_covariances_are_computed_once_for_all_stacks(
     )  # fmt: skip
     assert made == [1]
     assert sorted(path.name for path in tmp_path.iterdir()) == (["cache"] if kept else []) + ["e"]
+
+
+def test_one_edit_is_said_in_the_singular():
+    said = [told_edits(1, *how) for how in ((True, "ft"), (False, "ft"), (False, "ft", True))]
+    assert said == ["1 single edit by ft", "1 edit by ft", "1 edit by ft"]
+    assert told_edits(2000, True, "ft") == "2,000 single edits by ft"

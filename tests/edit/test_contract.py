@@ -179,7 +179,7 @@ def test_a_broken_promise_is_named(
     ("fault", "promise", "why"),
     [
         ("raises", "one delta for each plan", "RuntimeError: out of luck"),
-        ("fewer", "one delta for each plan", "1 deltas for 2 plans"),
+        ("fewer", "one delta for each plan", "1 delta for 2 plans"),
         ("others", "one delta for each plan", "dict in place of an EditDelta"),
         ("empty", "edits that it is for go through", "a delta without changes and without a fail"),
         ("failure", "edits that it is for go through", "an edit failed: no luck"),

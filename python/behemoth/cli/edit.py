@@ -153,9 +153,10 @@ def edit(
 
 
 def _show(done: Edited) -> None:
-    batch = "edits one after another" if done.sequential else "edits in one batch"
-    kind = "single edits" if done.single else batch
-    console().print(f"{done.out}: {done.edits:,} {kind} by {done.method}{_speed(done)}")
+    from behemoth.edit.record import told_edits
+
+    told = told_edits(done.edits, done.single, done.method, done.sequential)
+    console().print(f"{done.out}: {told}{_speed(done)}")
     if done.place is not None:
         console().print(f"edited at {done.place}")
     messages = console(stderr=True)

@@ -7,10 +7,9 @@ other names, whose embedding is its head, is trained for the last promise.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,12 +21,12 @@ from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import KINDS, EditRequest
 from behemoth.support.errors import ArgumentError
 from behemoth.support.progress import ProgressLike, task
-from behemoth.support.text import error_text
+from behemoth.support.text import error_text, plural_text
 
 from .errors import MethodError
 from .guarded import NOT_FROZEN, check_deltas, check_is_method, is_frozen
 from .protocol import EditContext, EditMethod, MethodInfo, answers
-from .registry import check_concrete, get_method, method_type
+from .registry import check_concrete, get_method, method_type, setting_names
 from .stacking import stack_size
 
 if TYPE_CHECKING:
@@ -41,12 +40,8 @@ __all__ = ["PROMISES", "Promise", "TinyRun", "check_contract", "check_method", "
 _SEED = 5
 _QUICK = {"steps": 2, "training_steps": 2, "samples": 256, "facts": 6}
 _SMALL: dict[str, Any] = {
-    "repeats": 2,
-    "same_object": 4,
-    "same_relation": 4,
-    "regular": 4,
-    "probes": 2,
-}
+    "repeats": 2, "same_object": 4, "same_relation": 4, "regular": 4, "probes": 2,
+}  # fmt: skip
 # A Llama of two layers, whose two heads share one of keys and values.
 _ELSEWHERE = {
     "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
@@ -123,7 +118,7 @@ class TinyRun:
             return cls(corpus, place / "run", loaded, place / "cache")
 
         other = partial(trained, place / "elsewhere", model="llama", architecture=_ELSEWHERE)
-        return dataclasses.replace(trained(place, model="nano"), elsewhere=other)
+        return replace(trained(place, model="nano"), elsewhere=other)
 
 
 def check_method(method: EditMethod | str, *, progress: ProgressLike = None) -> list[Promise]:
@@ -172,10 +167,9 @@ def quick_method(name: str) -> EditMethod:
     if not is_frozen(kind):  # which is a promise that the check reports as broken
         check_concrete(name, kind)
         return kind()
-    known = {field.name for field in dataclasses.fields(kind)}
-    settings = {key: value for key, value in _QUICK.items() if key in known}
     with suppress(ArgumentError):
-        return get_method(name, settings)
+        known = setting_names(name)
+        return get_method(name, {key: _QUICK[key] for key in _QUICK if key in known})
     return get_method(name)
 
 
@@ -319,7 +313,7 @@ def _gives(case: _Case) -> None:
     except Exception as error:
         raise _FundamentalError(error_text(error)) from error
     count = len(deltas)
-    _need(count == len(case.plans), f"{count} deltas for {len(case.plans)} plans")
+    _need(count == len(case.plans), f"{plural_text(count, 'delta')} for {len(case.plans)} plans")
     for delta in deltas:
         _need(isinstance(delta, EditDelta), f"{type(delta).__name__} in place of an EditDelta")
     for plan, delta in zip(case.plans, case.deltas, strict=True):
@@ -452,7 +446,7 @@ def _answers(case: _Case) -> None:
 def _holds_elsewhere(case: _Case) -> None:
     if case.tiny.elsewhere is None:
         return
-    other = dataclasses.replace(case, tiny=case.tiny.elsewhere())
+    other = replace(case, tiny=case.tiny.elsewhere())
     kind = type(other.tiny.model).__name__
     for look in (_gives, _goes_through, _leaves, _applies, _stands_beside, _is_alone):
         try:

@@ -25,6 +25,7 @@ from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import made
 from behemoth.support.files import as_json, write_bytes
 from behemoth.support.replacement import Kind, check_kind, succeeds
+from behemoth.support.text import plural_text
 
 if TYPE_CHECKING:
     import torch
@@ -420,8 +421,12 @@ def _found(told: str, directory: Path, url: str | None) -> Path | str:
 
 def told_edits(count: int, single: bool, method: str, sequential: bool = False) -> str:
     """Return the number and kind of the edits as text."""
-    batch = "edits one after another" if sequential else "edits in one batch"
-    return f"{count:,} {'single edits' if single else batch} by {method}"
+    if single:
+        return f"{plural_text(count, 'single edit')} by {method}"
+    how = "one after another" if sequential else "in one batch"
+    return (
+        f"{plural_text(count, 'edit')} {how} by {method}" if count != 1 else f"1 edit by {method}"
+    )
 
 
 def read_edit(directory: str | PathLike[str], url: str | None = None) -> EditRecord:

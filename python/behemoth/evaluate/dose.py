@@ -23,6 +23,7 @@ from behemoth.edit.protocol import HOLD
 from behemoth.edit.registry import info_if_loadable
 from behemoth.plan.edit_plan import EditPlan
 from behemoth.support.errors import ArgumentError
+from behemoth.support.text import plural_text
 
 from .aggregate import CLUSTERS
 from .clusters import (
@@ -244,7 +245,7 @@ def shortfall(edit: EditRecord, plan: EditPlan) -> str | None:
     forget = missed["dose_kind"][0] == "forget"
     still = f"the old answer is still {'the likeliest' if forget else 'likelier than the new one'}"
     if None in deltas:
-        return f"{still}, on average over {len(edit.edits):,} edits"
+        return f"{still}, on average over {plural_text(len(edit.edits), 'edit')}"
     return f"{still} in {len(missed):,} of {len(found):,} edits"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from behemoth.study.results import Results
+from behemoth.support.text import plural_text
 
 from .style import NOTHING
 from .tables import duration
@@ -81,4 +82,4 @@ def of_worlds(worlds: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _spent(trials: int, seconds: float) -> str:
-    return f"{trials:,} trials, {duration(seconds)}"
+    return f"{plural_text(trials, 'trial')}, {duration(seconds)}"

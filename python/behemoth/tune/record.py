@@ -38,6 +38,7 @@ from behemoth.support.files import (
     write_bytes,
 )
 from behemoth.support.kinds import held
+from behemoth.support.text import plural_text
 
 __all__ = ["BEST", "CURVE", "RECORD", "Tried", "TuningDirectory"]
 
@@ -266,7 +267,8 @@ class TuningDirectory:
             **(origin or {}),
         )  # fmt: skip
         lines = [
-            f"# Best of {len(trials)} trials of behemoth tune {method} by the {objective} score.",
+            f"# Best of {plural_text(len(trials), 'trial')} of behemoth tune {method} "
+            f"by the {objective} score.",
             f"name = {json.dumps(method)}",
             "[settings]",
             # TOML has no null value.
