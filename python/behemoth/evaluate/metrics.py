@@ -30,7 +30,8 @@ PARAPHRASED = ("edited_paraphrase", "edited_held_out")
 NEIGHBOURS = ("same_object", "same_relation")
 KEPT = ("same_object", "same_relation", "same_subject", "unrelated", "correlated_kept",
         "object_nested", "new_object_nested", "subject_nested", "retain")  # fmt: skip
-"""Groups of facts that must not change. No metric and no measure counts ``new_object``."""
+"""Groups of facts that must not change. No metric and no measure of a suite counts ``new_object``;
+the damage of a study does."""
 RETAINED = ("retain", "unrelated", "same_relation", "same_subject")
 
 
