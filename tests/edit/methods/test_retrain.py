@@ -85,6 +85,21 @@ def test_a_run_of_another_kind_of_device_is_retrained_in_its_shapes(trained, tmp
     assert retrained((corpus, plan, tmp_path), "narrow")[1] == []
 
 
+def test_it_trains_where_the_model_is(trained, tmp_path):
+    """Also a run of a machine whose device this one lacks."""
+    corpus, plan, place = trained
+    for name in ("run", "twin"):
+        shutil.copytree(place / name, tmp_path / name)
+        record = read_run(tmp_path / name).record
+        elsewhere = replace(record.config, device="cuda:7", vocabulary_multiple=8)
+        replace(record, device="cuda:7", config=elsewhere).write(tmp_path / name)
+    wanted, [_] = retrained((corpus, plan, tmp_path), "twin")
+    anew, nothing = retrained((corpus, plan, tmp_path))
+    assert nothing == []
+    for name, change in wanted.changes.items():
+        assert torch.equal(change.to_dense(), anew.changes[name].to_dense()), name
+
+
 def test_runs_of_another_corpus_or_seed_are_not_taken(trained):
     _, saved = retrained(trained, "run", "other")
     assert saved == []

@@ -183,7 +183,9 @@ def _retrain(model: nn.Module, twin: Corpus, record: RunRecord, context: EditCon
         retrained = load_model(run)
     else:
         with tempfile.TemporaryDirectory(prefix="behemoth-retrain-") as folder:
-            result = train(twin, out=Path(folder) / "run", config=record.config_on())
+            # Where the run was trained may not be here, or not be what the caller asked for.
+            config = record.config_on(str(next(model.parameters()).device))
+            result = train(twin, out=Path(folder) / "run", config=config)
             retrained = load_model(Path(folder) / "run")
     new = dict(retrained.named_parameters())
     changes: dict[str, Change] = {}
