@@ -100,6 +100,24 @@ def test_a_stack_is_as_large_as_there_is_memory_for(model, monkeypatch):
     assert stack_size(method, model, 7) == 7
 
 
+def test_what_torch_keeps_of_a_gpu_counts_as_free(model, monkeypatch):
+    """Stacks of one process do not get smaller by what earlier ones have left in its cache."""
+    from behemoth.edit import stacking
+
+    method = get_method("ft")
+    one = answers(method).stack_bytes(model, 1)
+    memory = {"free": 100 * one, "reserved": 0, "allocated": 0}
+    monkeypatch.setattr(stacking, "_device", lambda model: torch.device("cuda", 0))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (memory["free"], 1e15))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: memory["reserved"])
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: memory["allocated"])
+    assert stack_size(method, model) == 40
+    memory |= {"free": 60 * one, "reserved": 40 * one}
+    assert stack_size(method, model) == 40
+    memory |= {"allocated": 20 * one}
+    assert stack_size(method, model) == 32
+
+
 @dataclass(frozen=True)
 class Careless:
     """A method with every defect there is, each of which a field mends."""

@@ -52,7 +52,11 @@ def _room(model: nn.Module) -> float:
     import torch
 
     device = _device(model)
-    return _SHARE * torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _BYTES
+    if device.type != "cuda":
+        return _BYTES
+    # What torch keeps of earlier work is free to torch alone: to the driver it is in use.
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return _SHARE * (torch.cuda.mem_get_info(device)[0] + kept)
 
 
 def _device(model: nn.Module) -> torch.device:
