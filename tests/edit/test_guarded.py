@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -111,10 +112,20 @@ def test_errors_that_say_what_is_wrong_are_raised_as_they_are(trained, plan, tmp
     assert raised.value is error
 
 
-def test_memory_that_runs_out_is_told_as_before(trained, plan, tmp_path):
+@pytest.mark.parametrize(
+    ("how", "advice"),
+    [
+        ({"single": True}, ", or stack (now 2)"),  # there are no more edits than that
+        ({"single": True, "stack": 1}, ""),
+        ({}, ", or make fewer edits together (now 2)"),
+        ({"sequential": True}, ""),
+    ],
+)
+def test_where_memory_runs_out_what_takes_less_is_named(trained, plan, tmp_path, how, advice):
     method = raising(torch.OutOfMemoryError("CUDA out of memory"))
-    with pytest.raises(MemoryError, match=r"out of memory on .*: faulty with .*lower"):
-        edit(trained, plan, method, tmp_path / "e")
+    told = f"out of memory on cpu: faulty with {{}}; lower these settings{advice}"
+    with pytest.raises(MemoryError, match=f"^{re.escape(told)}$"):
+        edit(trained, plan, method, tmp_path / "e", device="cpu", **how)
 
 
 def test_a_package_of_an_extra_is_named(trained, plan, tmp_path):

@@ -86,7 +86,7 @@ def write_edit(
         with succession(place, EDIT, force=replaces):
             if work is not None:
                 with task(progress, "editing", "edits") as step:
-                    seconds, edits_made = work.carry_out(stack, cache, step)
+                    seconds, edits_made = work.carry_out(cache, step)
                 # An interrupted call does not record its time, so that of a resumed one is unknown.
                 resumed = existing is not None
                 record = replace(
@@ -186,13 +186,11 @@ class _Work:
     plans: Sequence[EditPlan]
     stack_count: int
 
-    def carry_out(self, stack: int, cache: Path | None, step: Advance) -> tuple[float, int]:
+    def carry_out(self, cache: Path | None, step: Advance) -> tuple[float, int]:
         """Make the deltas.
 
         Parameters
         ----------
-        stack : int
-            The caller's `stack`, named in the error if memory runs out.
         cache : Path or None
             Directory in which methods keep covariances.
         step : callable
@@ -223,8 +221,16 @@ class _Work:
                 raise
             raise MemoryError(
                 f"out of memory on {self.model.device}: {record.method} with "
-                f"{dict(record.settings)}; lower these settings, or stack (now {stack})"
+                f"{dict(record.settings)}; lower these settings{self._fewer_together()}"
             ) from error
+
+    def _fewer_together(self) -> str:
+        """Return what else takes less memory, as more advice: what is computed at a time."""
+        if not self.record.single:  # a sequence makes one edit at a time
+            fewer = not self.record.checkpoints and len(self.plan) > 1
+            return f", or make fewer edits together (now {len(self.plan)})" if fewer else ""
+        together = min(self.stack_count, len(self.missing))
+        return f", or stack (now {together})" if together > 1 else ""
 
     def _make_stacks(self, cache: Path | None, step: Advance) -> float:
         if cache is None and len(self.missing) > self.stack_count:
