@@ -1,8 +1,10 @@
 """Records of units: what a part that fails leaves of them, and the time they took."""
 
+import weakref
 from dataclasses import replace
 
 import pytest
+import torch
 
 from behemoth.study.directory import StudyDirectory
 from behemoth.study.results import Results
@@ -32,6 +34,28 @@ def test_a_cost_that_cannot_be_counted_leaves_the_trial(small, in_process, tmp_p
         "cost: it could not be counted: RuntimeError: no formula for this operation"
     )
     assert results.edits.collect().height == record.edits == 4
+
+
+def test_a_stack_without_memory_is_freed_before_a_smaller_one(
+    small, in_process, tmp_path, monkeypatch
+):
+    own, failed, freed, stacks = trial.apply_method, [], [], []
+
+    def none_left(method, model, plans, context):
+        stacks.append(len(plans))
+        if len(plans) > 1:
+            activations = torch.zeros(8)
+            failed.append(weakref.ref(activations))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return own(method, model, plans, context)
+
+    monkeypatch.setattr(trial, "apply_method", none_left)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: freed.append(failed[-1]() is None))
+    result, _ = in_process(small, tmp_path / "s")
+    assert (result.done, result.failures) == (1, [])
+    assert freed and all(freed)
+    assert stacks[len(freed) :] == [1] * 4 and max(stacks) <= 4
+    assert Results.open(tmp_path / "s").edits.collect().height == 4
 
 
 def test_failed_edits_within_a_batch_are_counted(tiny, in_process, tmp_path, monkeypatch):

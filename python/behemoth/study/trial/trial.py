@@ -292,6 +292,7 @@ class Trial:
         done = 0
         while done < total:
             keys = edits[done : done + stack_count]
+            deltas = None
             try:
                 with self.clock("edit"):
                     plans = [self.planned.singles[edit] for edit in keys]
@@ -299,6 +300,8 @@ class Trial:
             except torch.OutOfMemoryError:
                 if stack_count == 1:
                     raise
+            if deltas is None:
+                # Not earlier: until it is handled, the error keeps the tensors of the failed pass.
                 stack_count //= 2
                 gc.collect()
                 torch.cuda.empty_cache()
