@@ -46,7 +46,9 @@ def device(request):
 
 @pytest.fixture(scope="module")
 def corpus():
-    return bh.Corpus(bh.World(subjects=40, relations=2, objects=12, seed=1), exposures=4)
+    """Names of several tokens, and questions."""
+    world = bh.World(subjects=40, relations=2, objects=12, seed=1)
+    return bh.Corpus(world, exposures=4, questions=bh.Questions(0.5, 0.25), base=10)
 
 
 def config(model="pico", **settings):
@@ -140,6 +142,18 @@ def test_every_family_is_trained_and_edited(device, corpus, family, tmp_path):
         edited(tmp_path / "run", {"remap": plan}, name, "single", tmp_path / name)
         assert len(bh.evaluate(tmp_path / name, plan, device=device))
     assert len(bh.recall(tmp_path / "run", device=device))
+
+
+@pytest.mark.slow
+def test_a_corpus_of_text(device, tmp_path):
+    grammar = bh.Grammar.named("bios-en")
+    corpus = bh.Corpus(grammar.world(30, seed=1), exposures=4, grammar=grammar)
+    bh.train(corpus, out=tmp_path / "run", config=config(block_length=128))
+    plan = bh.plan(tmp_path / "run", edits=2, repeats=1, probes=1)
+    edited(tmp_path / "run", {"remap": plan}, "memit", "batch", tmp_path / "edit")
+    frame = bh.evaluate(tmp_path / "edit", plan, rank="sequence", device=device)
+    assert frame["log_probability_old"].is_finite().all()
+    assert len(bh.recall(tmp_path / "run", rank="sequence", device=device))
 
 
 class Stopped(Exception):  # noqa: N818
