@@ -242,6 +242,11 @@ fn sizes_past_all_bounds_are_refused_where_they_are_asked_for() {
         refused(corpus.tokens::<u16>(0..1 << 57, 1, &progress)),
         "argument 'stop': got 2305843009213693952 tokens, allowed: as many tokens as fit in memory"
     );
+    let entries = refused(corpus.entries(0..1 << 57));
+    assert!(
+        entries.ends_with("sentences, allowed: as many sentences as fit in memory"),
+        "{entries}"
+    );
     assert!(behemoth_gen::shard::estimated_bytes(&corpus) > 1 << 63);
 }
 

@@ -8,7 +8,7 @@ use std::slice::from_ref;
 use super::held::{Draft, Held, Named};
 use super::sentence::Sentence;
 use super::style::{Pen, Style};
-use super::{Corpus, Progress};
+use super::{Corpus, Progress, pages};
 use crate::document;
 use crate::error::Result;
 use crate::memory::make_room;
@@ -221,21 +221,33 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`](crate::Error::Argument) if the range is not within the corpus,
-    /// and the error of a background that cannot be read.
+    /// Returns [`Error::Argument`](crate::Error::Argument) if the range is not within the corpus or
+    /// memory is insufficient, and the error of a background that cannot be read.
     pub fn entries(&self, documents: Range<u64>) -> Result<Vec<Entry>> {
         self.check_documents(&documents)?;
+        self.check_room::<Entry>(&documents, "sentences", |page| {
+            Ok(self.entries(page)?.len() as u64)
+        })?;
         let (ruler, mut entries) = (Ruler::new(self), Vec::new());
-        self.for_each_held(documents, None, |document, held| {
-            let each = |place: u32, offset: u32, group: &[Sentence]| {
-                let spot = Spot::new(place, offset, group);
-                entries.extend(group.iter().map(|s| self.entry(s, document, spot)));
-            };
-            match held {
-                Held::Sentences(sentences, named) => ruler.for_each(sentences, named, each),
-                Held::Other(other) => ruler.for_each_inserted(other, each),
-            }
-        });
+        for page in pages(documents) {
+            let mut room = Ok(());
+            self.for_each_held(page, None, |document, held| {
+                let each = |place: u32, offset: u32, group: &[Sentence]| {
+                    if room.is_ok() {
+                        room = make_room(&mut entries, group.len(), "stop", "sentences");
+                    }
+                    if room.is_ok() {
+                        let spot = Spot::new(place, offset, group);
+                        entries.extend(group.iter().map(|s| self.entry(s, document, spot)));
+                    }
+                };
+                match held {
+                    Held::Sentences(sentences, named) => ruler.for_each(sentences, named, each),
+                    Held::Other(other) => ruler.for_each_inserted(other, each),
+                }
+            });
+            room?;
+        }
         self.check_read()?;
         Ok(entries)
     }

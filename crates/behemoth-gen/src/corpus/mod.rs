@@ -66,6 +66,13 @@ pub(crate) use self::threads::{in_turn, threads_or_all};
 /// Number of documents in a page, fixed by format version 1.
 pub const PAGE_DOCUMENTS: u64 = 1024;
 
+/// Returns a range of documents in pieces of [`PAGE_DOCUMENTS`].
+fn pages(documents: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let end = documents.end;
+    let firsts = documents.step_by(PAGE_DOCUMENTS as usize);
+    firsts.map(move |first| first..first.saturating_add(PAGE_DOCUMENTS).min(end))
+}
+
 /// Optional inputs of a corpus besides its spec.
 #[derive(Clone, Debug, Default)]
 pub struct Parts {

@@ -66,7 +66,9 @@ impl Corpus {
         }
         // Free threads take pieces in turn; the pieces are joined in order.
         let pieces = count.div_ceil(PAGE_DOCUMENTS);
-        self.check_room::<T>(&documents)?;
+        self.check_room::<T>(&documents, "tokens", |page| {
+            Ok(self.count_tokens(&self.writer::<u16>(), page))
+        })?;
         let joined = Mutex::new(Joined::default());
         let set_up = || (self.writer::<T>(), Scratch::new(self));
         in_turn(
@@ -88,20 +90,24 @@ impl Corpus {
         Ok(out)
     }
 
-    /// Refuses a long range if memory is insufficient for half of it, estimated from its first
-    /// page: earlier than when memory is full.
-    fn check_room<T: Token>(&self, documents: &Range<u64>) -> Result<()> {
+    /// Refuses a long range if memory is insufficient for half of its values, which the error calls
+    /// `of`, estimated from their number in its first page: earlier than when memory is full.
+    pub(super) fn check_room<T>(
+        &self,
+        documents: &Range<u64>,
+        of: &str,
+        count_in: impl FnOnce(Range<u64>) -> Result<u64>,
+    ) -> Result<()> {
         const LONG: u64 = 1024 * PAGE_DOCUMENTS;
         let count = documents.end - documents.start;
         if count < LONG {
             return Ok(());
         }
         let page = documents.start..documents.start + PAGE_DOCUMENTS;
-        let tokens = self.count_tokens(&self.writer::<u16>(), page);
-        let tokens = tokens.saturating_mul(count / PAGE_DOCUMENTS);
-        match room_for::<T>("stop", tokens / 2, "tokens") {
+        let values = count_in(page)?.saturating_mul(count / PAGE_DOCUMENTS);
+        match room_for::<T>("stop", values / 2, of) {
             Ok(_) => Ok(()),
-            Err(_) => room_for::<T>("stop", tokens, "tokens").map(drop),
+            Err(_) => room_for::<T>("stop", values, of).map(drop),
         }
     }
 

@@ -330,3 +330,22 @@ fn an_answer_needs_the_forms_of_a_link_that_is_asked_about() {
     let with = text.replace(of_link, &format!("{asked}was = \"was\"\n"));
     TextGrammar::from_toml("x.toml", &with).unwrap();
 }
+
+/// More documents, mentions or sentences than fit in memory are errors and do not abort the program.
+#[test]
+fn ranges_past_all_memory_are_refused_where_they_are_asked_for() {
+    let corpus = corpus("exposures = 100_000_000_000_000_000");
+    let all = 0..corpus.documents();
+    assert!(all.end > 1 << 58, "{}", all.end);
+    let told = [
+        (corpus.texts(all.clone()).map(drop), "documents"),
+        (corpus.spans(all.clone()).map(drop), "mentions"),
+        (corpus.entries(all).map(drop), "sentences"),
+    ];
+    for (found, of) in told {
+        let error = found.unwrap_err().to_string();
+        assert!(error.starts_with("argument 'stop': got "), "{error}");
+        let allowed = format!(" {of}, allowed: as many {of} as fit in memory");
+        assert!(error.ends_with(&allowed), "{error}");
+    }
+}

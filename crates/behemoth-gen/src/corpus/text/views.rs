@@ -4,14 +4,15 @@ use std::ops::Range;
 use std::slice::from_ref;
 use std::sync::Arc;
 
-use super::super::Corpus;
 use super::super::held::Held;
 use super::super::sentence::Sentence;
 use super::super::style::Style;
+use super::super::{Corpus, pages};
 use super::Text;
 use super::emit::Sink;
 use crate::error::{Error, Result};
 use crate::grammar::{Digits, Lexicon, Mention, SentenceBuffer, TextRole};
+use crate::memory::{make_room, room_for};
 
 /// Role of the tokens of a background.
 pub const BACKGROUND_ROLE: u32 = 4;
@@ -107,19 +108,22 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`] if the corpus is written with templates or the range is not
-    /// within the corpus.
+    /// Returns [`Error::Argument`] if the corpus is written with templates, the range is not within
+    /// the corpus or memory is insufficient for its documents, even if they had no text.
     pub fn texts(&self, documents: Range<u64>) -> Result<Vec<String>> {
         self.check_documents(&documents)?;
         let written = self.as_text()?;
         let text = written.text()?;
+        let count = documents.end - documents.start;
+        let mut texts = room_for("stop", count, "documents")?;
+        texts.resize(count as usize, String::new());
         let mut texts = Texts {
             corpus: written,
             text,
             tokens: vec![0; written.room(1)],
             at: 0,
             first: documents.start,
-            texts: vec![String::new(); (documents.end - documents.start) as usize],
+            texts,
             current: String::new(),
         };
         written.pass_text(text, documents, &mut texts);
@@ -130,30 +134,42 @@ impl Corpus {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::Argument`] if the corpus is written with templates or the range is not
-    /// within the corpus, and the error of a background that cannot be read.
+    /// Returns [`Error::Argument`] if the corpus is written with templates, the range is not within
+    /// the corpus or memory is insufficient, and the error of a background that cannot be read.
     pub fn spans(&self, documents: Range<u64>) -> Result<Vec<Span>> {
         self.check_documents(&documents)?;
         let text = self.text()?;
+        self.check_room::<Span>(&documents, "mentions", |page| {
+            Ok(self.spans(page)?.len() as u64)
+        })?;
         let mut spans = Vec::new();
-        self.for_each_held(documents, Some(&text.names), |document, held| {
-            let mut at = (document, 0);
-            match held {
-                Held::Sentences(sentences, named) => {
-                    let mut first = 0;
-                    text.for_each(sentences, named, self, |plan, digits, group| {
-                        text.add_spans(plan, digits, group, at, first, &mut spans);
-                        first += text.lexicon.tokens(plan, digits) as u64;
-                        at.1 += 1;
-                    });
+        for page in pages(documents) {
+            let mut room = Ok(());
+            let mut add = |plan, digits: &Digits, group: &[Sentence], at, first| {
+                if room.is_ok() {
+                    room = text.add_spans(plan, digits, group, at, first, &mut spans);
                 }
-                Held::Other(other) => self.for_each_inserted(other, |first, sentence| {
-                    let (plan, digits) = text.alone(sentence, self.mention_at(first));
-                    text.add_spans(plan, &digits, from_ref(sentence), at, first, &mut spans);
-                    at.1 += 1;
-                }),
-            }
-        });
+            };
+            self.for_each_held(page, Some(&text.names), |document, held| {
+                let mut at = (document, 0);
+                match held {
+                    Held::Sentences(sentences, named) => {
+                        let mut first = 0;
+                        text.for_each(sentences, named, self, |plan, digits, group| {
+                            add(plan, digits, group, at, first);
+                            first += text.lexicon.tokens(plan, digits) as u64;
+                            at.1 += 1;
+                        });
+                    }
+                    Held::Other(other) => self.for_each_inserted(other, |first, sentence| {
+                        let (plan, digits) = text.alone(sentence, self.mention_at(first));
+                        add(plan, &digits, from_ref(sentence), at, first);
+                        at.1 += 1;
+                    }),
+                }
+            });
+            room?;
+        }
         self.check_read()?;
         Ok(spans)
     }
@@ -211,7 +227,7 @@ impl Sink for Texts<'_> {
 
 impl Text {
     /// Adds the mentions of a sentence that states a group of facts, `at` a document and a position
-    /// in it, with its first token at offset `first`.
+    /// in it, with its first token at offset `first`; if memory is insufficient, the list is emptied.
     fn add_spans(
         &self,
         plan: u32,
@@ -220,8 +236,10 @@ impl Text {
         at: (u64, u32),
         first: u64,
         spans: &mut Vec<Span>,
-    ) {
-        for span in self.lexicon.spans(plan, digits) {
+    ) -> Result<()> {
+        let found = self.lexicon.spans(plan, digits);
+        make_room(spans, found.len(), "stop", "mentions")?;
+        for span in found {
             let of = match span.role {
                 // A joint statement numbers objects in the order of its relations.
                 TextRole::Object(place) if group.len() > 1 => {
@@ -240,5 +258,6 @@ impl Text {
                 end: first as u32 + span.end as u32,
             });
         }
+        Ok(())
     }
 }
