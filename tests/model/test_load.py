@@ -1,12 +1,15 @@
 """Models of another origin, as they are published."""
 
+import copy
 import json
+import logging
 from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.utils.logging import warning_once
 
 from behemoth.model.architectures import FAMILIES
 from behemoth.model.build import build_model
@@ -27,6 +30,25 @@ def test_a_gpt2_is_loaded_with_the_names_that_it_was_published_with(tmp_path):
     loaded = load_model(tmp_path).state_dict()
     for name, value in model.state_dict().items():
         assert torch.equal(loaded[name], value), name
+
+
+def test_padding_without_a_mask_is_not_warned_of(tmp_path, caplog):
+    """It is at the end of rows; transformers would say once what it is of no use to know."""
+    made = build_model(Size("tiny", 32, 2, 2, 64, "gpt2"), 56, block_length=64)
+    save_model(made, tmp_path)
+    rows = torch.tensor([[5, 9, made.config.pad_token_id]])
+    usual = AutoModelForCausalLM.from_pretrained(tmp_path)
+    logger = logging.getLogger("transformers")
+    logger.addHandler(caplog.handler)
+    warning_once.cache_clear()  # what was told once in this process is not told again
+    try:
+        for model in (made, load_model(tmp_path), copy.deepcopy(made)):
+            model(input_ids=rows)
+            assert caplog.text == ""
+        usual(input_ids=rows)
+        assert "attention_mask" in caplog.text
+    finally:
+        logger.removeHandler(caplog.handler)
 
 
 @pytest.mark.parametrize("settings", [{}, {"attn_logit_softcapping": None}], ids=["usual", "none"])

@@ -17,6 +17,7 @@ from behemoth.support.errors import ArgumentError
 from .alone import MAKING
 from .architecture import Architecture
 from .architectures import FAMILIES
+from .padding import allow_padding
 from .sizes import Size
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ def build_model(
         model = _of_config(size, config)
     if size.family == "gpt_neox":
         initialise(model, seed)
+    allow_padding(model)
     return model
 
 

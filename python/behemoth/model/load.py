@@ -29,6 +29,7 @@ from .alone import MAKING
 from .architectures import FAMILIES
 from .device import is_out_of_memory
 from .files import CONFIG, WEIGHTS
+from .padding import allow_padding
 
 __all__ = ["load_model"]
 
@@ -86,6 +87,7 @@ def load_model(directory: Path, dtype: torch.dtype | None = None) -> PreTrainedM
     for name, parameter in model.named_parameters():
         if not bool(parameter.isfinite().all()):
             raise CorpusError(f"{weights}: {name} contains NaN or infinity")
+    allow_padding(model)
     return model
 
 
