@@ -53,6 +53,17 @@ def test_nested_and_correlated_reach_the_spec(run, tmp_path):
     ).all()
 
 
+def test_documents_of_a_name_and_of_keys_are_both_in_the_spec(run, tmp_path):
+    run(
+        "gen", "--grammar", "bios-en", "--subjects", 20, "--order", "bios", "--exposures", 10,
+        "--questions", "0.5:0.1", "--documents", "multi5, questions=own, naming=always",
+        "--out", tmp_path / "c",
+    )  # fmt: skip
+    found = Corpus.open(tmp_path / "c").spec["corpus"]["documents"]
+    assert (found["renderings"], found["sentences"]) == (5, "fixed")
+    assert (found["questions"], found["naming"]) == ("own", "always")
+
+
 @pytest.mark.parametrize(
     ("exposures", "sentences"),
     [

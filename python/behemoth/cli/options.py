@@ -106,6 +106,23 @@ class Option:
         words = (self.metavar or "").split("|")
         return words if len(words) > 1 and not re.search(r"[A-Z.]", self.metavar or "") else []
 
+    def only(self, said: Any) -> Any:
+        """Return the text of an option that Typer has read as a list, or None if it is absent.
+
+        Flags, and the lists of options that may be repeated, stay as they are.
+
+        Raises
+        ------
+        ArgumentError
+            If an option that may not be repeated is given several times.
+        """
+        if self.many or not isinstance(said, list | tuple):
+            return said
+        texts = list[str](said)
+        if len(texts) > 1:
+            raise ArgumentError(self.name, " and ".join(texts), "one value: it is given once")
+        return texts[0] if texts else None
+
     def value(self, given: Any) -> Any:
         """Return the value of a text, a list of texts, or a flag.
 
@@ -116,8 +133,11 @@ class Option:
         return given if self.read is None or self.metavar is None else self.read(self.name, given)
 
     def parameter(self) -> inspect.Parameter:
-        """Return the parameter from which Typer makes the option; its value is None if absent."""
-        kind: Any = bool if self.metavar is None else list[str] if self.many else str
+        """Return the parameter from which Typer makes the option; its value is None if absent.
+
+        Each that has a value is a list for Typer, which would keep only the last of several.
+        """
+        kind: Any = bool if self.metavar is None else list[str]
         option = typer.Option(
             *([self.name] if self.also is None else [self.name, self.also]),
             metavar=self.metavar,
@@ -151,7 +171,15 @@ def offering(
     def offer(context: typer.Context, incomplete: str) -> list[str]:
         before = incomplete[: incomplete.rfind(",") + 1] if several else ""
         start = incomplete[len(before) :]
-        found = words() if beside is None else beside(context.params)
+        if beside is None:
+            found = words()
+        else:
+            # Options are lists for Typer; see `Option.parameter`.
+            said = {
+                key: [None, *value][-1] if isinstance(value, list | tuple) else value
+                for key, value in context.params.items()
+            }
+            found = beside(said)
         return [before + word for word in found if word.startswith(start)]
 
     return offer
@@ -242,7 +270,7 @@ def command(*options: Option) -> Callable[[Callable[..., None]], Callable[..., N
         }
 
         def run(**values: Any) -> None:
-            said = {key: values.pop(key) for key in rows}
+            said = {key: row.only(values.pop(key)) for key, row in rows.items()}
             for row in rows.values():
                 if row.required is not None and row.missing(said):
                     raise ArgumentError(row.name, "nothing", row.required)

@@ -127,18 +127,19 @@ _DOCUMENTS: dict[str, Reader] = {
 def _documents(name: str, text: str) -> dict[str, Any]:
     from behemoth.corpus.spec import DOCUMENTS
 
-    if text in DOCUMENTS:
-        return dict(DOCUMENTS[text])
+    first, *others = text.split(",")
+    named = dict(DOCUMENTS.get(first.strip(), {}))
     found: dict[str, Any] = {}
-    for item in text.split(","):
+    for item in others if named else [first, *others]:
         key, equals, value = item.partition("=")
         if not equals or key.strip() not in _DOCUMENTS:
-            allowed = f"{', '.join(DOCUMENTS)}, or KEY=VALUE,... of {', '.join(_DOCUMENTS)}"
+            keys = f"KEY=VALUE,... of {', '.join(_DOCUMENTS)}, also after a name"
+            allowed = f"{', '.join(DOCUMENTS)}, or {keys}"
             raise ArgumentError(name, item, allowed)
         if key.strip() in found:
             raise ArgumentError(name, item, f"each key once; {key.strip()} was set before")
         found[key.strip()] = _DOCUMENTS[key.strip()](name, value.strip())
-    return found
+    return named | found
 
 
 def _form(name: str, text: str) -> str:
@@ -195,7 +196,7 @@ SPEC_OPTIONS = (
     Option("documents", "NAME|KEY=V,...",
            "How documents of order bios are made: single, multi2 or multi5, of which single and "
            "multi5 may be followed by -permute, -fullname or (multi5) both; or naming, sentences, "
-           "renderings, subjects, questions.",
+           "renderings, subjects, questions, also after a name (multi5,questions=own).",
            _sets("corpus.documents", _documents)),
     Option("schedule", "FORM[@F][@Nx],...",
            "Where the copies of a fact are placed: uniform, early:F, late:F, distance:F (from "
