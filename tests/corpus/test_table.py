@@ -248,6 +248,11 @@ def test_a_table_with_nested_objects_has_links():
         ("1,2,3\n1,2,3,4,5,6,7\n", "which is not a valid CSV file, allowed: a"),
         ("fact,object\n1,2\n", "got columns fact, object in .*, allowed: subject, relation"),
         ("subject,relation,obj\n1,2,3\n", "got columns subject, relation, obj in "),
+        ("head,relation,tail\nAnn,likes,tea\n", "got columns head, relation, tail in "),
+        ("Subj,Pred,Obj\nAnn,likes,tea\n", "got columns subj, pred, obj in "),
+        ("s\tp\to\nAnn\tlikes\ttea\n", "got columns s, p, o in "),
+        ("id,entity,property,value\n1,Ann,likes,tea\n", "got columns id, entity, property, value"),
+        ("person,relation,city\nAnn,was born in,Rome\n", "got columns person, relation, city in "),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path, text, message):
@@ -255,6 +260,13 @@ def test_what_is_no_table_is_refused(tmp_path, text, message):
         ArgumentError, match=f"argument 'table': {message}|argument 'table': .*{message}"
     ):
         read_table(write(tmp_path / "facts.csv", text))
+
+
+@pytest.mark.parametrize("first", ["object,is a,thing", "Ann,likes,s", "p,r,q"])
+def test_a_word_of_a_header_may_be_a_name_in_the_first_fact(tmp_path, first):
+    table = read_table(write(tmp_path / "facts.csv", f"{first}\nBob,likes,tea\n"))
+    assert table.frame.height == 2
+    assert first.partition(",")[0] in table.names["subjects"]["name"].to_list()
 
 
 def test_a_float_is_no_id_and_no_name():

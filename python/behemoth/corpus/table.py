@@ -39,6 +39,12 @@ _NAME_COLUMNS = {
     "objects": {"object_name": "object", "minority_object_name": "minority"},
 }
 _NAMED = [name for columns in _NAME_COLUMNS.values() for name in columns]
+# What other tools call the three columns.
+_SYNONYMS = {
+    **dict.fromkeys(("subj", "s", "head", "h", "entity"), "subject"),
+    **dict.fromkeys(("rel", "r", "predicate", "pred", "p", "property", "attribute"), "relation"),
+    **dict.fromkeys(("obj", "o", "tail", "t", "value"), "object"),
+}
 
 
 @dataclass(frozen=True)
@@ -196,9 +202,10 @@ def read_table(
     table : polars.DataFrame or path
         Columns subject, relation, object and optionally minority and nested; or a
         Parquet file of them, a CSV (comma or tab; without a header the columns are
-        in this order), or the reference's ``relationship_graph.txt``. The output of
-        `behemoth facts` is also accepted, as a CSV too: its link facts are skipped. A column link
-        without a column fact beside it is ignored, as other columns are.
+        in this order, and the first row is a fact), or the reference's
+        ``relationship_graph.txt``. The output of `behemoth facts` is also accepted, as a CSV too:
+        its link facts are skipped. A column link without a column fact beside it is ignored, as
+        other columns are.
     correlated : (int, int), optional
         A relation, and a later one that is known to be correlated with it; by default the pair in
         the reference's notes beside its graph, if any.
@@ -283,12 +290,15 @@ def _read_csv(path: Path, first: str) -> pl.DataFrame:
     separator = "\t" if "\t" in first else ","
     cells = [cell.strip().strip('"').strip().lower() for cell in first.split(separator)]
     header = set(_REQUIRED) <= set(cells)
-    known = set(cells) & {*_COLUMNS, *_NAMED, "fact"}
-    # One such word may be a name in the first fact; two are a header that lacks a column.
-    fits = len(_REQUIRED) <= len(cells) <= len(_COLUMNS) and len(known) < 2
+    meant = {_SYNONYMS.get(cell, cell) for cell in cells} & {*_COLUMNS, *_NAMED, "fact"}
+    # One such word may be a name in the first fact, unless it stands where the header would have
+    # it; two are a header that lacks a column, or calls it by another name.
+    placed = any(cell == name for cell, name in zip(cells, _COLUMNS, strict=False))
+    named = placed or len(meant) > 1
+    fits = len(_REQUIRED) <= len(cells) <= len(_COLUMNS) and not named
     if not header and not fits:
         without = f"{plural_text(len(cells), 'column')} without a header"
-        got = f"columns {', '.join(cells)}" if known else without
+        got = f"columns {', '.join(cells)}" if meant else without
         raise ArgumentError(
             "table",
             f"{got} in {fspath(path)!r}",
