@@ -168,7 +168,8 @@ class Grammar:
         Parameters
         ----------
         subjects : int
-            Number of subjects, at most the number of names.
+            Number of subjects, at most the number of names, and of the objects of each one-to-one
+            relation.
         seed : int
         minority : float
             Exact fraction of the facts of drawn relations that have a second object.
@@ -182,6 +183,14 @@ class Grammar:
             "relations": self.relations,
         }
         return World.from_spec(spec)
+
+    def subjects_up_to(self, most: int) -> int:
+        """Return the number of subjects of its largest world that has no more than `most`.
+
+        Each subject needs a name, and an object of its own in every one-to-one relation.
+        """
+        own = (row["objects"] for row in self.facts["relations"] if row["kind"] == "one_to_one")
+        return min(most, self.facts["names"], *own)
 
     def objects(self, relation: int, objects: Sequence[int]) -> list[str]:
         """Return the names of objects of a relation, without changes for the words around them."""
@@ -197,7 +206,7 @@ class Grammar:
         """Return a small corpus that states each subject fact once."""
         from .corpus import Corpus
 
-        subjects = min(self.facts["names"], 1_000)
+        subjects = self.subjects_up_to(1_000)
         has_links = any(relation["kind"] == "composed" for relation in self.relations)
         return Corpus(
             self.world(subjects, seed=seed),

@@ -134,7 +134,7 @@ def _not_probed(grammar: Grammar) -> list[str]:
 
 def _check(text: Text, documents: int, seed: int) -> int:
     """Compare documents of both kinds with the tokenizer: with pronouns, and with full names."""
-    subjects = min(text.grammar.facts["names"], _SUBJECTS)
+    subjects = text.grammar.subjects_up_to(_SUBJECTS)
     world = text.grammar.world(subjects, seed=seed)
     # Half of the subjects have questions, which are two fifths of their sentences whose relations
     # have questions.

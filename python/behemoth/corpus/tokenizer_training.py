@@ -110,7 +110,7 @@ def _trained(
     with needed():
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     made = grammar if isinstance(grammar, Grammar) else Grammar.named(grammar)
-    subjects = min(made.facts["names"], documents)
+    subjects = made.subjects_up_to(documents)
     exposures = -(-documents // subjects)
     corpus = Corpus(
         made.world(subjects, seed=seed), exposures=exposures, order="bios", grammar=made
