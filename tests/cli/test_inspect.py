@@ -85,7 +85,7 @@ def test_whatever_else_is_loaded_is_described_in_a_few_rows(run, trained, tmp_pa
 
 def test_errors(run, written, tmp_path):
     assert "argument 'DIR': got" in run("inspect", tmp_path).refused(2)
-    assert run("inspect").refused(2) == "argument 'DIR': got nothing, allowed: a value"
+    assert "argument 'DIR': got nothing, allowed: a corpus, a run" in run("inspect").refused(2)
     assert "argument '--samples': got x" in run("inspect", written, "--samples", "x").refused(2)
     manifest = written / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format_version": 99}))

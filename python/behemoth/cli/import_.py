@@ -42,9 +42,9 @@ def import_(
         str,
         typer.Argument(
             metavar="TABLE",
-            help="Parquet or CSV with subject, relation, object and optionally minority, nested "
-            "(a CSV in this order may lack the header), or the relationship_graph.txt of the "
-            "reference code.",
+            help="A Parquet or CSV file with subject, relation, object and optionally minority, "
+            "nested (a CSV in this order may lack the header), or the relationship_graph.txt of "
+            "the reference code.",
         ),
     ],
     given: dict[str, Any],

@@ -293,7 +293,8 @@ def _usage_message(error: Any, words: Sequence[str]) -> str:
         return str(ArgumentError(error.option_name, value, "no value"))
     if kind == "MissingParameter" and error.param is not None:
         name = _bare(error.param.metavar) or error.param.opts[-1]
-        return f"argument '{name}': got nothing, allowed: a value"
+        said = str(getattr(error.param, "help", None) or "a value").removesuffix(".")
+        return f"argument '{name}': got nothing, allowed: {said[:1].lower()}{said[1:]}"
     if message.startswith("No such command"):
         groups = {group.name or "": group.typer_instance for group in app.registered_groups}
         verbs = tuple(verb.name or "" for verb in app.registered_commands) + tuple(groups)

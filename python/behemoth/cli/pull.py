@@ -20,7 +20,7 @@ def pull(
     url: Annotated[
         str, typer.Argument(metavar="URL", help="What `push` or `gen --out URL` has written.")
     ],
-    directory: Annotated[str, typer.Argument(metavar="DIR", help="Directory to write.")],
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="A directory to write.")],
     given: dict[str, Any],
     json: bool,
 ) -> None:

@@ -29,7 +29,7 @@ def push(
     ],
     url: Annotated[
         str,
-        typer.Argument(metavar="URL", help="Target, such as s3://BUCKET/PATH (docs/stores.md)."),
+        typer.Argument(metavar="URL", help="A target, such as s3://BUCKET/PATH (docs/stores.md)."),
     ],
     given: dict[str, Any],
     json: bool,
