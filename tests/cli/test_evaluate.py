@@ -203,7 +203,10 @@ def test_the_plan_must_be_the_one_it_was_made_with(run, trained, plan, tmp_path)
     [
         ("--out f", "argument '--plan': got nothing, allowed: a plan directory"),
         ("--plan PLAN", "argument '--out': got nothing, allowed: a Parquet file to write"),
-        ("--plan PLAN --out .", "argument '--out': got ., allowed: a file name"),
+        (
+            "--plan PLAN --out .",
+            "argument '--out': got ., which is a directory, allowed: a file name",
+        ),
         ("--plan PLAN --out f --stack 0", "argument '--stack': got 0, allowed"),
         ("--plan PLAN --out f --batch-size x", "argument '--batch-size': got x, allowed"),
         (

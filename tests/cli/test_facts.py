@@ -55,7 +55,7 @@ def test_facts_of_a_spec(run, tmp_path):
         ("--out=f.parquet --range 5:2", "argument '--range': got 5:2, allowed: a:b with 0"),
         ("--out=f.parquet --range 0:1e9", "argument '--range': got 0:1000000000, allowed: a:b"),
         ("--out=f.parquet --range x:2", "argument '--range': got x, allowed: a whole number"),
-        ("--out .", "argument '--out': got '.', a directory, allowed: a file name"),
+        ("--out .", "argument '--out': got '.', a directory, allowed: a file name that ends in"),
     ],
 )  # fmt: skip
 def test_errors(run, written, words, message, tmp_path, monkeypatch):

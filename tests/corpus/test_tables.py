@@ -52,7 +52,7 @@ def test_a_range_beyond_the_facts_is_refused(tmp_path, corpus, start, stop):
 def test_facts_need_a_file_to_write(tmp_path, corpus):
     (tmp_path / "spec.toml").write_text(corpus.spec_toml)
     with pytest.raises(
-        ArgumentError, match=r"argument 'out': got .* a directory, allowed: a file name"
+        ArgumentError, match=r"argument 'out': got .* a directory, allowed: a file name .* .parquet"
     ):
         facts(tmp_path, tmp_path)
 

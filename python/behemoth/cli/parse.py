@@ -112,10 +112,12 @@ def settings(name: str, words: list[str]) -> dict[str, str] | str:
 
 
 def new_file(name: str, text: str) -> str:
-    """Read the name of a file to write."""
+    """Read the name of a Parquet file to write."""
     place = Path(text)
     if place.is_dir():
-        raise ArgumentError(name, text, "a file name")
+        raise ArgumentError(
+            name, as_found(text, "a directory"), "a file name that ends in .parquet"
+        )
     # Checked before the work, not only when its result is written.
     above = next((up for up in place.parents if up.exists()), None)
     if above is not None and not above.is_dir():

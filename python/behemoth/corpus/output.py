@@ -105,7 +105,9 @@ def check_target(out: str | PathLike[str]) -> Path:
     """
     path = path_of("out", out)
     if path.is_dir():
-        raise ArgumentError("out", f"{fspath(out)!r}, a directory", "a file name")
+        raise ArgumentError(
+            "out", f"{fspath(out)!r}, a directory", "a file name that ends in .parquet"
+        )
     if path.is_file() and not path.is_symlink():  # a link is replaced, not followed
         with path.open("rb") as file:
             if file.read(4) != b"PAR1":
