@@ -64,6 +64,8 @@ FILES = {
     "texts.jsonl": '{"text": "one two"}\n',
     "table.csv": "subject,relation,object\n0,0,1\n0,1,0\n1,0,0\n1,1,2\n",
     "columns.csv": "a,b\n1,2\n",
+    "recall/suite.json": "{}",
+    "recall/frame.parquet": "",
     "latin.toml": "\xff[world]\n",
     "twice.csv": "subject,relation,object,object\n0,0,1,2\n",
     "facts.csv": "fact,fact\n1,2\n",

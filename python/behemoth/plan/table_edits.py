@@ -44,6 +44,8 @@ def read_facts(name: str, path: str | PathLike[str]) -> pl.DataFrame:
     file = path_of(name, path, allowed)
     if not file.is_file():
         kind = "a directory" if file.is_dir() else "no regular file"
+        if name == "known" and (rows := file / "frame.parquet").is_file():
+            allowed = f"{rows}, if that is of the suite recall, or {allowed}"
         raise ArgumentError(name, as_found(path, kind), allowed)
     try:
         if file.suffix == ".csv":
