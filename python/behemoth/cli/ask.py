@@ -30,7 +30,7 @@ OPTIONS = (
 @command(*OPTIONS)
 def ask(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="A run, a model or an edit directory.")
+        str, typer.Argument(metavar="RUN_OR_EDIT", help="A training run, a model or an edit.")
     ],
     prompts: Annotated[
         list[str],
