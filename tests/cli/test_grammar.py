@@ -101,6 +101,21 @@ def test_check_names_relations_without_held_out_probes(run, tmp_path):
         assert run("grammar", "check", file, "--json").json()["not_probed"] == said
 
 
+def test_a_relation_that_no_sentence_can_ask_about_is_warned_of(run, tmp_path):
+    file = tmp_path / "mine.toml"
+    text = (
+        'name = "mine"\n[lists]\nfirst = ["Ada", "Bo"]\nspice = ["mace", "dill"]\n'
+        '[subject]\nname = "{first}"\n[relations.spice]\nobjects = "{spice}"\n'
+        'statements = ["{Object} is sold by {subject}."]\nQUESTIONS'
+    )
+    for questions, said in (("", ["spice"]), ('questions = ["What does {subject} sell?"]', [])):
+        file.write_text(text.replace("QUESTIONS", questions))
+        ran = run("grammar", "check", file)
+        assert ran.code == 0
+        assert ("no sentence of spice can be a probe" in ran.err) == bool(said)
+        assert run("grammar", "check", file, "--json").json()["never_probed"] == said
+
+
 def test_stories_name_their_objects_first(run):
     found = run("grammar", "check", "stories-en", "--json").json()["not_probed"]
     assert found == ["birth_date", "university", "field", "employer"]

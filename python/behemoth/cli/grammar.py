@@ -43,7 +43,8 @@ def check(
 ) -> None:
     """Check a grammar, and show its parts and sample text.
 
-    An error is one line with file, line and key, and exit code 2. An ambiguity is a warning.
+    An error is one line with file, line and key, and exit code 2. An ambiguity is a warning, and
+    so is a relation of which no sentence can be a probe.
     """
     with needed():
         from behemoth.corpus.grammar_check import check_grammar
@@ -147,6 +148,11 @@ def _show(found: GrammarCheck) -> None:
         out.print(f"\n{text}")
     for line in found.ambiguities:
         warn(line)
+    if found.never_probed:
+        warn(
+            f"no sentence of {listed_text(found.never_probed)} can be a probe, since each names "
+            "the object before the subject: recall is not measured, and plans refuse these facts"
+        )
 
 
 def _counts(written: int, held_out: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from os import PathLike
 from typing import Any
 
@@ -51,6 +52,9 @@ class GrammarCheck:
     not_probed : list of str
         Relations that have held-out statements of which none can be a probe, since the object
         stands before the subject in each.
+    never_probed : list of str
+        Relations of which no sentence at all can be a probe: a model trained on them has no recall
+        of their facts, and a plan cannot edit them.
     """
 
     file: str
@@ -67,6 +71,7 @@ class GrammarCheck:
     vocabulary: int | None = None
     documents: int = 0
     not_probed: list[str] = field(default_factory=list[str])
+    never_probed: list[str] = field(default_factory=list[str])
 
 
 def check_grammar(
@@ -104,6 +109,7 @@ def check_grammar(
     facts = made.facts
     text = None if tokenizer is None else Text(made, read_tokenizer(tokenizer))
     checked = 0 if text is None else _check(text, documents, seed)
+    not_probed, never_probed = _not_probed(made)
     return GrammarCheck(
         file=made.file,
         **{key: facts[key] for key in ("name", "language", "about", "names", "forms", "classes")},
@@ -113,22 +119,29 @@ def check_grammar(
         samples=made.samples(samples, seed=seed),
         vocabulary=None if text is None else text.lexicon.vocabulary_size,
         documents=checked,
-        not_probed=_not_probed(made),
+        not_probed=not_probed,
+        never_probed=never_probed,
     )
 
 
-def _not_probed(grammar: Grammar) -> list[str]:
-    """Return the relations that have held-out statements of which none can be a prompt."""
+def _not_probed(grammar: Grammar) -> tuple[list[str], list[str]]:
+    """Return the relations that cannot be asked about in held-out statements, and in no sentence.
+
+    The first have held-out statements, of which none can be a prompt.
+    """
     relations = grammar.facts["relations"]
-    if not any(relation["held_out_statements"] for relation in relations):
-        return []
     corpus = grammar.sample_corpus()
-    rows = [row for row in probed(corpus).get("statement", []) if row["held_out"]]
-    able = usable(corpus, rows)
-    return [
+    names = probed(corpus)
+    held_out = [row for row in names.get("statement", []) if row["held_out"]]
+    able = usable(corpus, held_out)
+    ever = usable(corpus, list(chain.from_iterable(names.values())))
+    not_probed = [
         relation["key"]
         for number, relation in enumerate(relations)
         if relation["held_out_statements"] and not able[:, number].any()
+    ]
+    return not_probed, [
+        row["key"] for number, row in enumerate(relations) if not ever[:, number].any()
     ]
 
 
