@@ -29,6 +29,23 @@ fn a_refusal_names_file_line_and_key() {
 }
 
 #[test]
+fn a_hole_is_refused_as_it_is_written() {
+    for (written, near) in [
+        ("PRONOUN", " (did you mean pronoun?)"),
+        ("Pronuon", " (did you mean pronoun?)"),
+        ("Xyz", ""),
+    ] {
+        let text = SMALL.replace(
+            "{Pronoun} worked for {object}.",
+            &format!("{{{written}}} worked for {{object}}."),
+        );
+        let error = TextGrammar::from_toml("mine.toml", &text).unwrap_err();
+        let said = format!("got `{{{written}}}`{near}, allowed: {{subject}}");
+        assert!(error.to_string().contains(&said), "{error}");
+    }
+}
+
+#[test]
 fn a_world_that_the_grammar_cannot_name_is_refused() {
     let error = try_corpus(7, "exposures = 1").unwrap_err().to_string();
     assert_eq!(

@@ -95,6 +95,11 @@ impl Hole {
             .collect();
         Hole { name, is_capital }
     }
+
+    /// Returns the hole as it is written, for errors.
+    pub(crate) fn written(&self) -> String {
+        format!("{{{}}}", cased(&self.name, self.is_capital))
+    }
 }
 
 /// Returns the text, with its first letter capitalised if `is_capital`.

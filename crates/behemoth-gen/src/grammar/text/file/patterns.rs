@@ -69,7 +69,7 @@ pub(super) fn read_product(value: &Value, grammar: &TextGrammar) -> Result<Patte
         if grammar.list(&hole.name).is_none() {
             let allowed: Vec<&str> = lists().collect();
             return Err(Error::value(
-                format!("`{{{}}}`", hole.name),
+                format!("`{}`", hole.written()),
                 format!("the lists {}", allowed.join(", ")),
             )
             .near(&hole.name, lists()));
@@ -98,8 +98,9 @@ pub(super) fn check_holes(pattern: &Pattern, allowed: &[&str]) -> Result<()> {
     for hole in pattern.holes() {
         if !allowed.contains(&hole.name.as_str()) {
             let names: Vec<String> = allowed.iter().map(|name| format!("{{{name}}}")).collect();
-            let error = Error::value(format!("`{{{}}}`", hole.name), names.join(", "));
-            return Err(error.near(&hole.name, allowed.iter().copied()));
+            let error = Error::value(format!("`{}`", hole.written()), names.join(", "));
+            // In small letters, as the names are: `{PRONOUN}` means `{Pronoun}`.
+            return Err(error.near(&hole.name.to_lowercase(), allowed.iter().copied()));
         }
     }
     Ok(())

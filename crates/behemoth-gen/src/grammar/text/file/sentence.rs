@@ -75,7 +75,7 @@ fn read_sentence(value: &Value, forms: &[&str], role: Role<'_>) -> Result<Senten
             Role::Statement(objects) => {
                 let known = |name: &str| own.contains(&name) || objects.count(name) == 0;
                 if let Some(hole) = text.holes().find(|hole| !known(&hole.name)) {
-                    let got = format!("`{{{}}}`, a list", hole.name);
+                    let got = format!("`{}`, a list", hole.written());
                     return Err(Error::value(got, "`{object}`, which is made of the lists"));
                 }
             }
