@@ -222,6 +222,42 @@ def test_a_tokenizer_that_merges_over_spaces_is_refused(tmp_path):
         check_grammar("bios-en", place)
 
 
+@pytest.fixture
+def merging(places, tmp_path):
+    """A tokenizer with one merge across a space, of which no piece of a sentence tells."""
+    values = json.loads((places["BPE"] / "tokenizer.json").read_text())
+    values["pre_tokenizer"]["use_regex"] = False
+    model, pair = values["model"], (",", "Ġthe")
+    model["vocab"]["".join(pair)] = len(model["vocab"]) + 1
+    model["merges"].append(pair)
+    return save(Tokenizer.from_str(json.dumps(values)), tmp_path / "merging")
+
+
+MERGED = "tokens other than those written at '"
+
+
+@pytest.mark.parametrize("schedule", ["late:0.5", None])
+def test_documents_of_facts_are_compared_with_the_tokenizer_among_others(
+    merging, schedule, tmp_path
+):
+    grammar, filler = Grammar.named("bios-en"), "zipf:tokens=2e6,words=20"
+    corpus = Corpus(
+        grammar.world(40),
+        exposures=5,
+        grammar=grammar,
+        tokenizer=merging,
+        filler=filler,
+        schedule=schedule,
+    )
+    assert corpus.says_facts(0, 200).sum() < 50
+    with pytest.raises(ArgumentError, match=MERGED):
+        corpus.write(tmp_path / "corpus")
+    # Documents of omitted facts are empty.
+    facts = np.arange(10, 200)
+    with pytest.raises(ArgumentError, match=MERGED):
+        corpus.without(facts).write(tmp_path / "corpus")
+
+
 def test_what_holds_no_tokenizer_is_refused(tmp_path, places):
     grammar = Grammar.named("bios-en")
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from behemoth.support.toml import not_utf8
 
 from .text_tokenizer import TextTokenizer, read_tokenizer
 from .tokens import END_OF_DOCUMENT
+from .twins import without_others
 
 if TYPE_CHECKING:
     from .corpus import Corpus
@@ -32,6 +34,8 @@ __all__ = ["GRAMMARS", "Grammar", "Text", "text_of"]
 
 GRAMMARS = tuple(name for name, _ in _gen.GRAMMARS)
 """Names of the grammars in the package."""
+_LOOKED_AT = 64
+"""Number of documents of which one with text is looked for, to check it."""
 
 
 @dataclass(frozen=True)
@@ -291,34 +295,33 @@ class Text:
         return None if self.tokenizer is None else self.tokenizer.size
 
     def check(self, corpus: Corpus, documents: int = 200) -> None:
-        """Compare the tokens of a corpus's first documents with the tokenizer's for their text.
+        """Refuse a grammar with special tokens, and tokens that are not the tokenizer's.
 
-        The first documents of `Corpus.filler_documents` are decoded, encoded again and compared,
-        too. If sentences are inserted in other documents, they are checked in separate documents.
+        See `Grammar.check_words` and `check_tokens`, which raise the errors.
+        """
+        self.grammar.check_words(*(() if self.tokenizer is None else (self.tokenizer.end,)))
+        self.check_tokens(corpus, documents)
+
+    def check_tokens(self, corpus: Corpus, documents: int = 200) -> None:
+        """Compare the tokens of a corpus's documents with the tokenizer's for their text.
+
+        The documents are those with facts, as many as given, spread over the corpus without its
+        filler and background. The first documents of `Corpus.filler_documents` are decoded, encoded
+        again and compared, too. Sentences that are inserted in other documents are checked in
+        separate documents.
 
         Raises
         ------
         ArgumentError
-            With the text around the first token that differs, or with the line that has a special
-            token.
+            With the text around the first token that differs.
         """
-        self.grammar.check_words(*(() if self.tokenizer is None else (self.tokenizer.end,)))
         if self.tokenizer is None:
             return  # its tokens are the words that the text is composed of
         if corpus.spec["corpus"].get("filler") is not None:
             self._check_filler(self.tokenizer, corpus)
-        corpus = corpus.without_insert()
-        count = min(documents, corpus.num_documents)
-        texts = corpus._native.texts(0, count)
-        encoded = self.tokenizer.encode(texts)
-        end = corpus.end_of_document
-        says_facts = corpus.says_facts(0, count)
-        for number, (text, expected) in enumerate(zip(texts, encoded, strict=True)):
-            if not says_facts[number]:
-                continue  # filler and background exist only as tokens
-            written = corpus.tokens(number, number + 1, threads=1).tolist()
-            if text and written.pop() != end:
-                raise AssertionError("a document ends in the end of a document")
+        sampled = _sampled(without_others(corpus), documents)
+        encoded = self.tokenizer.encode([text for text, _ in sampled])
+        for (text, written), expected in zip(sampled, encoded, strict=True):
             if written == expected.ids:
                 continue
             pairs = zip(written, expected.ids, strict=False)
@@ -341,6 +344,25 @@ class Text:
                 raise ArgumentError(
                     "filler", f"tokens other than those written for {text!r}", allowed
                 )
+
+
+def _sampled(corpus: Corpus, documents: int) -> list[tuple[str, list[int]]]:
+    """Return the text and tokens of documents at equal distances, without ends of documents.
+
+    Of a document that is empty, as those of omitted facts are, a later one takes the place.
+    """
+    found: list[tuple[str, list[int]]] = []
+    places = range(min(documents, corpus.num_documents))
+    starts = [place * corpus.num_documents // max(len(places), 1) for place in places]
+    for start, stop in pairwise([*starts, corpus.num_documents]):
+        for number in range(start, min(stop, start + _LOOKED_AT)):
+            if text := corpus._native.texts(number, number + 1)[0]:
+                *written, end = corpus.tokens(number, number + 1, threads=1).tolist()
+                if end != corpus.end_of_document:
+                    raise AssertionError("a document ends in the end of a document")
+                found.append((text, written))
+                break
+    return found
 
 
 def text_of(

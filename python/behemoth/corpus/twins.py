@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from .grammar import Text
     from .names import Names
 
-__all__ = ["exchanged", "remade", "without_insert"]
+__all__ = ["exchanged", "remade", "without_insert", "without_others"]
+
+_OTHERS = ("insert", "background", "filler", "schedule")
+"""What a spec says of documents without facts, and of the places of sentences among them."""
 
 
 def exchanged(corpus: Corpus, pairs: ArrayLike) -> Corpus:
@@ -55,10 +58,18 @@ def exchanged(corpus: Corpus, pairs: ArrayLike) -> Corpus:
 
 def without_insert(corpus: Corpus) -> Corpus:
     """Return the corpus of the same sentences in separate documents, without any others."""
+    return without_others(corpus) if "insert" in corpus.spec["corpus"] else corpus
+
+
+def without_others(corpus: Corpus) -> Corpus:
+    """Return the corpus of the same sentences without other documents, in an order without them.
+
+    This is the corpus itself if it has no others.
+    """
     spec = corpus.spec["corpus"]
-    if "insert" not in spec:
+    own = {key: spec[key] for key in spec if key not in _OTHERS}
+    if len(own) == len(spec):
         return corpus
-    own = {key: spec[key] for key in spec if key not in ("insert", "background", "filler")}
     return type(corpus).from_arrays(corpus.world, own, corpus.exposures_array, corpus.text_settings)
 
 
