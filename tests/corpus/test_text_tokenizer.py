@@ -22,7 +22,8 @@ from behemoth import (
     check_grammar,
     train_tokenizer,
 )
-from behemoth.corpus.grammar import GRAMMARS
+from behemoth.corpus import verify
+from behemoth.corpus.grammar import GRAMMARS, Text
 from behemoth.corpus.text_tokenizer import read_tokenizer
 from behemoth.support.locks import sole
 
@@ -252,10 +253,23 @@ def test_documents_of_facts_are_compared_with_the_tokenizer_among_others(
     assert corpus.says_facts(0, 200).sum() < 50
     with pytest.raises(ArgumentError, match=MERGED):
         corpus.write(tmp_path / "corpus")
-    # Documents of omitted facts are empty.
+    # Others whose first documents have no tokens, those of omitted facts.
     facts = np.arange(10, 200)
     with pytest.raises(ArgumentError, match=MERGED):
         corpus.without(facts).write(tmp_path / "corpus")
+
+
+def test_verify_compares_tokens_with_the_tokenizer(merging, places, tmp_path, monkeypatch):
+    grammar = Grammar.named("bios-en")
+    given = {"exposures": 5, "grammar": grammar}
+    Corpus(grammar.world(40), tokenizer=places["BPE"], **given).write(tmp_path / "good", probes=0)
+    assert verify(tmp_path / "good").ok
+    with monkeypatch.context() as patch:
+        patch.setattr(Text, "check", lambda *_: None)  # as if it had not been found when written
+        Corpus(grammar.world(40), tokenizer=merging, **given).write(tmp_path / "bad", probes=0)
+    (bad,) = verify(tmp_path / "bad").bad
+    assert bad["file"] == "tokenizer/tokenizer.json"
+    assert bad["reason"].startswith(f"makes {MERGED}")
 
 
 def test_what_holds_no_tokenizer_is_refused(tmp_path, places):

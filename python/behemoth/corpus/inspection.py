@@ -14,7 +14,7 @@ import numpy as np
 
 from behemoth.support.checks import whole_number
 from behemoth.support.digests import Checked, no_record, read_object
-from behemoth.support.errors import CorpusError
+from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.files import check_regular
 from behemoth.support.progress import ProgressLike, task
 
@@ -173,6 +173,9 @@ def verify(
 ) -> Verification:
     """Recompute every hash and every count of a corpus directory.
 
+    With a grammar, tokens of a sample of documents are compared with those the tokenizer makes of
+    their text, as when the corpus was written.
+
     Parameters
     ----------
     directory : path
@@ -216,6 +219,7 @@ def verify(
     unhashed = _verify_sums(corpus, place, damaged, lost)
     # A file that is not what was written is not parsed: it could be anything.
     _verify_companions(corpus, place, bad, missing, {row["file"] for row in damaged})
+    _verify_text(corpus, bad)
     known = {row["file"] for row in bad}
     bad += [row for row in damaged if row["file"] not in known]
     missing += [name for name in lost if name not in missing]
@@ -255,6 +259,17 @@ def _verify_sums(
     bad += [{"shard": None, **row} for row in looked.bad]
     missing += looked.missing
     return []
+
+
+def _verify_text(corpus: Corpus, bad: list[dict[str, Any]]) -> None:
+    """Compare the tokens of documents with those that the tokenizer makes of their text."""
+    if corpus.text_settings is None:
+        return
+    try:
+        corpus.text_settings.check_tokens(corpus)
+    except ArgumentError as error:
+        reason = f"makes {error.got}"
+        bad.append({"shard": None, "file": "tokenizer/tokenizer.json", "reason": reason})
 
 
 def _verify_companions(
