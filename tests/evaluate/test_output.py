@@ -1,5 +1,8 @@
 """Where an evaluation may write."""
 
+import subprocess
+import sys
+
 import pytest
 
 from behemoth.evaluate import output
@@ -78,6 +81,76 @@ def test_of_a_new_result_nothing_is_left_if_it_is_not_finished(tmp_path, error):
     with pytest.raises(type(error)):
         write(tmp_path / "new", room=False)
     assert names_in(tmp_path / "new") == {"result.json", "frame.parquet"}
+
+
+FILES = ("suite.json", "frame.parquet", "chart.svg")
+
+
+def replace(out, stop=None, *, after="frame.parquet"):
+    """Replace a suite, with a chart that a command adds, up to a file after which it is stopped."""
+    with sole_output(out, "a suite", *FILES, force=True) as place:
+        with all_or_none(place, *FILES):
+            for name in ("frame.parquet", "suite.json"):
+                (place / name).write_text("new")
+                if stop is not None and name == after:
+                    stop()
+        (place / "chart.svg").write_text("new")
+        if stop is not None:
+            stop()
+
+
+def existing(out):
+    return {name: (out / name).read_text() for name in names_in(out)}
+
+
+@pytest.fixture
+def suite(tmp_path):
+    for name in FILES:
+        (tmp_path / name).write_text("old")
+    (tmp_path / "mine.txt").write_text("mine")
+    return tmp_path
+
+
+OLD, NEW = ({**dict.fromkeys(FILES, text), "mine.txt": "mine"} for text in ("old", "new"))
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), KeyboardInterrupt()])
+def test_a_replaced_result_is_kept_until_its_successor_is_complete(suite, error):
+    def stop():
+        raise error
+
+    with pytest.raises(type(error)):
+        replace(suite, stop)
+    assert existing(suite) == OLD
+    replace(suite)
+    assert existing(suite) == NEW
+    with pytest.raises(ArgumentError, match=r"which holds a suite, allowed: another, or force=Tru"):
+        place(suite)
+
+
+@pytest.mark.parametrize("after", ["frame.parquet", "suite.json", "chart.svg"])
+def test_a_result_whose_successor_is_killed_is_kept(suite, after):
+    name = "tests.evaluate.test_output"
+    code = (
+        f"import os, {name} as t; t.replace({str(suite)!r}, lambda: os._exit(9), after={after!r})"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    if after == "frame.parquet":
+        refused = sole_output(suite, "a suite", *FILES, force=False)
+        with pytest.raises(ArgumentError, match="which holds a suite"), refused:
+            pytest.fail("replaced without force")
+        assert existing(suite) == OLD
+    else:  # the successor has its record: the same command goes on
+        assert (suite / ".replaced-1" / "suite.json").read_text() == "old"
+        assert output_place(suite, "a suite", *FILES, force=False) == suite
+    replace(suite)
+    assert existing(suite) == NEW
+
+
+def test_a_record_of_another_kind_beside_a_result_is_refused(suite):
+    (suite / "run.json").touch()
+    with pytest.raises(ArgumentError, match=r"which holds run\.json, allowed: a new or empty"):
+        place(suite, force=True)
 
 
 def written(out):

@@ -71,8 +71,9 @@ def test_where_the_disk_is_full_no_part_of_a_new_suite_is_left(tmp_path, monkeyp
     monkeypatch.setattr(module, "write_bytes", full)
     for place, left in (("new", []), ("old", ["frame.parquet", "suite.json"])):
         with pytest.raises(OSError, match="No space left"):
-            suite.save(tmp_path / place)
+            replace(suite, frame=pl.DataFrame({"a": [2]})).save(tmp_path / place)
         assert sorted(path.name for path in (tmp_path / place).iterdir()) == left
+    assert SuiteResult.load(tmp_path / "old").frame.equals(suite.frame)
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,37 @@
-"""Where an evaluation may write: a directory that is new, empty, or holds an earlier result."""
+"""Where an evaluation may write: a directory that is new, empty, or holds an earlier result.
+
+An earlier result is set aside while its successor is written, and moved back if that fails.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from os import PathLike, fspath
 from pathlib import Path
+from types import MappingProxyType
 
 from behemoth.support.checks import check_directory, check_permission, path_of
 from behemoth.support.errors import ArgumentError
 from behemoth.support.files import names_in, write_bytes
-from behemoth.support.kinds import held
+from behemoth.support.kinds import KINDS, held
 from behemoth.support.locks import sole
-from behemoth.support.replacement import UNFINISHED
+from behemoth.support.replacement import (
+    UNFINISHED,
+    Kind,
+    finish,
+    interrupted,
+    is_set_aside,
+    recover,
+    succession,
+)  # fmt: skip
 
 __all__ = ["all_or_none", "begin", "output_place", "sole_output", "unless_stopped"]
 
 _EMPTY = "a new or empty directory"
-_SOLE: ContextVar[frozenset[Path]] = ContextVar("sole", default=frozenset())
+# The directories that this context writes alone, each with what ends when it is complete.
+_SOLE: ContextVar[Mapping[Path, ExitStack]] = ContextVar("sole", default=MappingProxyType({}))
 
 
 def output_place(
@@ -41,7 +54,8 @@ def output_place(
     Raises
     ------
     ArgumentError
-        If the directory contains something else, or a result without `force`.
+        If the directory contains something else, or a result without `force`. Beside a result
+        other files are allowed, except the records of other kinds.
     PermissionError
         If it cannot be written.
     """
@@ -50,17 +64,19 @@ def output_place(
     check_permission(place)
     if not place.is_dir():
         return place
-    existing = names_in(place)
-    if _is_begun(place, record):
-        if existing <= {UNFINISHED, record, *files}:
-            return place  # what a killed writer left, in part or as a whole
-        existing.remove(UNFINISHED)
-    if others := existing - {record, *files}:
+    existing = _names(place)
+    if record not in existing and interrupted(place):
+        return place  # what a killed writer set aside is moved back, then looked at again
+    begun = _is_begun(place, record)
+    others = existing - {record, *files} - ({UNFINISHED} if begun else set())
+    if record in existing:
+        others &= {*KINDS, UNFINISHED}
+    if others:
         other = min(others)
-        # A result with further files beside it is one all the same.
         got = f"{fspath(out)}, which holds {other}" if record in existing else held(place, other)
         raise ArgumentError("out", got, _EMPTY)
-    if existing and not force:
+    # What a killed writer left, in part or as a whole, is written again.
+    if existing and not force and not begun:
         # Files without a record, and not begun as one, are somebody's own.
         found = what if record in existing else min(existing)
         raise ArgumentError("out", f"{fspath(out)}, which holds {found}", "another, or force=True")
@@ -74,7 +90,8 @@ def sole_output(
     """Yield the directory `out` as `output_place` returns it, where no other process writes.
 
     A command that adds files to what a function writes takes it around both: within the block, the
-    function has it already, and the result counts as unfinished up to its end.
+    function has it already, and the result counts as unfinished up to its end. What it replaces is
+    kept until then.
 
     Parameters
     ----------
@@ -94,12 +111,14 @@ def sole_output(
         yield place
         return
     with sole(place, f"writing to {place}"):
+        recover(place, Kind(record, files))
         output_place(out, what, record, *files, force=force)  # another may just have finished
-        token = _SOLE.set(_SOLE.get() | {key})
-        try:
-            yield place
-        finally:
-            _SOLE.reset(token)
+        with ExitStack() as until_complete:
+            token = _SOLE.set({**_SOLE.get(), key: until_complete})
+            try:
+                yield place
+            finally:
+                _SOLE.reset(token)
         with unless_stopped(place, record, *files):
             _finish(place, record)
 
@@ -109,13 +128,18 @@ def all_or_none(place: Path, record: str, *files: str) -> Generator[None]:
     """Write the files of a new result: none of them is left if the disk fails or a signal stops it.
 
     Otherwise the same command would refuse its own directory afterwards. Where the process is
-    killed, a file says what was begun, and `output_place` accepts what is left.
+    killed, a file says what was begun, and `output_place` accepts what is left. Files that are
+    there are set aside, and moved back where there is no new record.
     """
-    with unless_stopped(place, record, *files):
-        if not names_in(place) & {UNFINISHED, record, *files}:
+    kind, outer = Kind(record, files), _SOLE.get().get(place.absolute())
+    with unless_stopped(place, record, *files), ExitStack() as own:
+        if not _is_begun(place, record) and kind.own(place):
+            until_complete = own if outer is None else outer
+            until_complete.enter_context(succession(place, kind, force=True))
+        elif UNFINISHED not in names_in(place):
             write_bytes(place / UNFINISHED, _mark(record))
         yield
-        if place.absolute() not in _SOLE.get():
+        if outer is None:
             _finish(place, record)
 
 
@@ -125,7 +149,7 @@ def begin(place: Path, record: str) -> None:
     The next call for it then accepts what this one leaves, whatever ends it.
     """
     place.mkdir(parents=True, exist_ok=True)
-    if not names_in(place):
+    if not _names(place):
         write_bytes(place / UNFINISHED, _mark(record))
 
 
@@ -152,7 +176,11 @@ def unless_stopped(place: Path, record: str, *files: str) -> Generator[None]:
 
 def _finish(place: Path, record: str) -> None:
     if _is_begun(place, record):
-        (place / UNFINISHED).unlink()
+        finish(place)  # what it replaces, too, if an earlier writer was killed after its record
+
+
+def _names(place: Path) -> set[str]:
+    return {name for name in names_in(place) if not is_set_aside(name)}
 
 
 def _is_begun(place: Path, record: str) -> bool:

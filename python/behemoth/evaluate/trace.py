@@ -207,9 +207,8 @@ def trace(
         )
         if place is not None:
             place.mkdir(parents=True, exist_ok=True)
-            for name in _CHARTS:  # of a replaced trace: the command draws those of this one later
-                (place / name).unlink(missing_ok=True)
-            with all_or_none(place, TRACE, *_FRAMES):
+            # Also the charts of a replaced trace: the command draws those of this one later.
+            with all_or_none(place, *FILES):
                 for name, frame in zip(_FRAMES, (found.facts, found.summary), strict=True):
                     with replacing(place / name) as temporary:
                         frame.write_parquet(temporary)

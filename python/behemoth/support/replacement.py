@@ -29,8 +29,20 @@ from .files import left_by_writers, remove_empty_parents, sweep_folder, write_by
 from .kinds import KINDS, held
 
 __all__ = [
-    "RECORDS", "UNFINISHED", "Kind", "check_kind", "clear", "finish", "foreign", "is_under_way",
-    "recover", "replaced", "succeeds", "succession",
+    "RECORDS",
+    "UNFINISHED",
+    "Kind",
+    "check_kind",
+    "clear",
+    "finish",
+    "foreign",
+    "interrupted",
+    "is_set_aside",
+    "is_under_way",
+    "recover",
+    "replaced",
+    "succeeds",
+    "succession",
 ]  # fmt: skip
 
 _OTHERS = ("delta.json", "suite.json", "trace.json", "tuning.json", "spec.toml")
@@ -146,6 +158,16 @@ def replaced(place: Path) -> Path | None:
     """Return the folder with the files that an incomplete directory in `place` replaces."""
     found = _folders(place, _ASIDE)
     return found[-1][1] if found else None
+
+
+def interrupted(place: Path) -> bool:
+    """Return whether files of a directory are set aside, which `recover` may move back."""
+    return bool(_folders(place, _ASIDE, _MOVING))
+
+
+def is_set_aside(name: str) -> bool:
+    """Return whether a name is that of a folder of files that were set aside."""
+    return _NAME.fullmatch(name) is not None
 
 
 def succeeds(place: Path, kind: Kind) -> bool:
