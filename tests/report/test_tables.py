@@ -6,7 +6,7 @@ import polars as pl
 
 from behemoth.report.charts.damage import damage
 from behemoth.report.page import _methods
-from behemoth.report.style import between, number
+from behemoth.report.style import number
 from behemoth.report.tables import (
     _interval,
     _share,
@@ -18,6 +18,7 @@ from behemoth.report.tables import (
 from behemoth.study.analysis.estimate import Estimate
 from behemoth.study.analysis.summary import summarise
 from behemoth.study.results import Failure
+from behemoth.support.text import interval_text
 
 
 def test_the_row_of_a_method_says_how_many_of_its_trials_failed(draw):
@@ -77,8 +78,8 @@ def test_parts_of_trials_that_failed_are_listed(draw):
 
 def test_the_ends_of_an_interval_are_never_written_alike():
     """0.99991 to 1, rounded to two digits, would be 1.0 to 1.0: no width, as if it were certain."""
-    assert between(0.91, 0.96, number, 2) == "0.91 to 0.96"
-    assert between(0.99991, 1.0, number, 2) == "0.9999 to 1.000"
+    assert interval_text(0.91, 0.96, number, 2) == "0.91 to 0.96"
+    assert interval_text(0.99991, 1.0, number, 2) == "0.9999 to 1.000"
     row = {"success": 0.9999, "success_low": 0.9996, "success_high": 1.0}
     assert _share(row, "success") == "100.0%\n99.96% to 100.00%"
     plain = {"scale": "plain", "low": 0.1001, "high": 0.1002}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from behemoth.support.extras import needed
+from behemoth.support.text import interval_text
 
 from . import parse
 from .console import console, write_json
@@ -124,7 +125,7 @@ def _print(columns: list[_Column]) -> None:
 
 
 def _value(row: dict[str, Any]) -> str:
-    between = "" if row["low"] is None else f" ({_text(row['low'])} to {_text(row['high'])})"
+    between = "" if row["low"] is None else f" ({interval_text(row['low'], row['high'])})"
     return (_text(row["value"]) or "-") + between
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from behemoth._gen import version
 from behemoth.edit.registry import method_names, method_type
 from behemoth.evaluate.suites.suite import SuiteResult
+from behemoth.support.text import interval_text
 from behemoth.train.run import Run, world_id
 
 from .card import CARD
@@ -99,7 +100,7 @@ def _suite(suite: SuiteResult) -> Iterator[str]:
         if taken.found is None:
             continue
         own = taken.found
-        between = "" if own.low is None else f"{own.low:.3g} to {own.high:.3g}"
+        between = "" if own.low is None or own.high is None else interval_text(own.low, own.high)
         twin = "" if taken.twin is None else f"{taken.twin:.3g}"
         label = taken.name if taken.version == 1 else f"{taken.name} (v{taken.version})"
         cells = (label, f"{own.value:.3g}", between, f"{own.count:,}", own.over, twin)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .style import NOTHING, between, number
+from behemoth.support.text import interval_text
+
+from .style import NOTHING, number
 from .tables import above_bound
 
 __all__ = [
@@ -86,7 +88,7 @@ def mean_cell(value: float | None, low: float | None, high: float | None) -> str
         return "< 10\u207b\u2079"
     if low is None or high is None or low != low or high != high:
         return _short(value)
-    return f"{_short(value)}\n{between(low, high, number, 2)}"
+    return f"{_short(value)}\n{interval_text(low, high, number, 2)}"
 
 
 def _short(value: float) -> str:

@@ -12,7 +12,7 @@ import polars as pl
 from behemoth.study.analysis.judged import JUDGED
 from behemoth.study.analysis.meta_evaluation import MetaEvaluation, judge, readings
 from behemoth.study.results import Results
-from behemoth.support.text import listed_text
+from behemoth.support.text import interval_text, listed_text
 
 from .charts.meta_evaluation import meta_evaluation_figure
 from .contents import Heading
@@ -28,7 +28,7 @@ from .page import (
     opening,
     table_part,
 )
-from .style import NOTHING, Absent, Figure, between, number
+from .style import NOTHING, Absent, Figure, number
 from .tables import duration
 
 __all__ = ["MetaEvaluationPage", "meta_evaluation_of", "render_meta_evaluation"]
@@ -234,4 +234,4 @@ def _between(row: Mapping[str, Any], name: str) -> str:
     value = round(value, 12)
     if low is None or high is None:
         return number(value, 2)
-    return f"{number(value, 2)} ({between(low, high, number, 2)})"
+    return f"{number(value, 2)} ({interval_text(low, high, number, 2)})"

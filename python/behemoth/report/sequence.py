@@ -13,7 +13,7 @@ import polars as pl
 from behemoth.study.analysis.board_measures import FEWEST
 from behemoth.study.analysis.sequence import Sequences, sequences_of
 from behemoth.study.results import Results
-from behemoth.support.text import listed_text, plural_text
+from behemoth.support.text import interval_text, listed_text, plural_text
 
 from .board_cells import mean_cell, trials_text
 from .charts.common import ends
@@ -33,7 +33,7 @@ from .page import (
     table_part,
 )
 from .places import places_of
-from .style import NOTHING, Absent, Figure, between, number
+from .style import NOTHING, Absent, Figure, number
 from .tables import above_bound, duration
 
 __all__ = ["SequencePage", "SequencePart", "render_sequences", "sequence_page", "sequence_part",
@@ -291,7 +291,7 @@ def _half_life(row: Mapping[str, Any] | None) -> str:
         return f"> {row['looked']:,}"
     if row["low"] is None:
         return number(row["half_life"], 2)
-    interval = between(row["low"], row["high"], number, 2)
+    interval = interval_text(row["low"], row["high"], number, 2)
     return f"{number(row['half_life'], 2)}\n{interval}"
 
 

@@ -8,7 +8,7 @@ end. Exposures are on a log2 axis with plain numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,6 @@ __all__ = [
     "Figure",
     "Panel",
     "Style",
-    "between",
     "colour_of",
     "config",
     "decades",
@@ -361,32 +360,6 @@ def rows(frame: pl.DataFrame) -> alt.Data:
         for name in floats
     )
     return alt.Data(values=kept.to_dicts())
-
-
-_MOST_DIGITS = 6
-
-
-def between(low: float, high: float, said: Callable[[float, int], str], digits: int) -> str:
-    """Return the ends of an interval as ``low to high``, with digits that tell them apart.
-
-    Rounded to the same text, the ends of a narrow interval would look like certainty.
-
-    Parameters
-    ----------
-    low, high : float
-    said : callable
-        Formats a number with a number of digits.
-    digits : int
-        Minimum number of digits; up to 6 are used.
-
-    Examples
-    --------
-    >>> between(0.91, 1.0, number, 2), between(0.99991, 1.0, number, 2)
-    ('0.91 to 1.0', '0.9999 to 1.000')
-    """
-    while digits < _MOST_DIGITS and said(low, digits) == said(high, digits):
-        digits += 1
-    return f"{said(low, digits)} to {said(high, digits)}"
 
 
 def number(value: float | None, digits: int = 3) -> str:

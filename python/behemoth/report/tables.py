@@ -15,10 +15,10 @@ from behemoth.study.analysis.contrasts import MEASURES
 from behemoth.study.analysis.estimate import Estimate, cluster_keys, ratio_of
 from behemoth.study.analysis.summary import Summary
 from behemoth.study.results import Failure
-from behemoth.support.text import plural_text
+from behemoth.support.text import interval_text, plural_text
 
 from .page import Table
-from .style import NOTHING, between, number
+from .style import NOTHING, number
 
 __all__ = [
     "above_bound",
@@ -134,7 +134,7 @@ def _with_ends(
     value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
     if low is None:
         return said(value, digits)
-    return f"{said(value, digits)}\n{between(low, high, said, digits)}"
+    return f"{said(value, digits)}\n{interval_text(low, high, said, digits)}"
 
 
 def _median_dose(row: Mapping[str, Any]) -> str:
@@ -193,7 +193,7 @@ def _interval(row: Mapping[str, Any]) -> str:
     if row["low"] is None:
         return NOTHING
     digits = 2 if row["scale"] == "plain" else 3
-    return between(row["low"], row["high"], _on_scale(row["scale"]), digits)
+    return interval_text(row["low"], row["high"], _on_scale(row["scale"]), digits)
 
 
 def _likelihood(value: float | None) -> str:

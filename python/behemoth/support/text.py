@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import accumulate, zip_longest
 
 __all__ = [
     "bytes_text", "clock_text", "columns_text", "count_text", "error_text", "fixed_text",
-    "listed_text", "plural_text", "rate_text", "toml_text",
+    "general_text", "interval_text", "listed_text", "plural_text", "rate_text", "toml_text",
 ]  # fmt: skip
+
+_MOST_DIGITS = 6
 
 
 def bytes_text(size: float) -> str:
@@ -41,6 +43,36 @@ def fixed_text(value: float, digits: int = 3) -> str:
     """
     # + 0.0 turns -0.0 into 0.0, so that "-0.000" is never shown.
     return f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def general_text(value: float, digits: int = 3) -> str:
+    """Write a number with significant digits, without trailing zeros."""
+    return f"{value:.{digits}g}"
+
+
+def interval_text(
+    low: float, high: float, said: Callable[[float, int], str] = general_text, digits: int = 3
+) -> str:
+    """Write the ends of an interval as ``low to high``, with digits that tell them apart.
+
+    Rounded to the same text, the ends of a narrow interval would look like certainty.
+
+    Parameters
+    ----------
+    low, high : float
+    said : callable
+        Formats a number with a number of digits.
+    digits : int
+        Minimum number of digits; up to 6 are used.
+
+    Examples
+    --------
+    >>> interval_text(0.91, 1), interval_text(0.99991, 1)
+    ('0.91 to 1', '0.9999 to 1')
+    """
+    while digits < _MOST_DIGITS and said(low, digits) == said(high, digits):
+        digits += 1
+    return f"{said(low, digits)} to {said(high, digits)}"
 
 
 def listed_text(values: Sequence[object]) -> str:

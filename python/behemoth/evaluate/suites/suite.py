@@ -23,7 +23,7 @@ from behemoth.support.errors import ArgumentError, CorpusError
 from behemoth.support.fields import check_type, made
 from behemoth.support.files import as_json, replacing, write_bytes
 from behemoth.support.progress import ProgressLike, task
-from behemoth.support.text import plural_text
+from behemoth.support.text import interval_text, plural_text
 
 if TYPE_CHECKING:
     from .measured_model import MeasuredModel
@@ -376,7 +376,8 @@ _TABLE = {
 def _shown(taken: Taken) -> str:
     found = taken.found
     assert found is not None
-    between = "" if found.low is None else f" ({found.low:.3g} to {found.high:.3g})"
+    low, high = found.low, found.high
+    between = "" if low is None or high is None else f" ({interval_text(low, high)})"
     before = "" if taken.before is None else f"; before {taken.before:.3g}"
     beside = "" if taken.twin is None else f"; twin {taken.twin:.3g}"
     return f"{found.value:.3g}{between}{before}{beside}"
