@@ -2,6 +2,7 @@ import polars as pl
 import pytest
 
 from behemoth.evaluate import damage, damaged
+from behemoth.evaluate.suites.suite import SuiteResult
 
 
 def rows(group, known, right, must_change=False, stage="after", failure=None):
@@ -66,12 +67,15 @@ def test_the_command_does_not_show_failed_edits_as_harmless(capsys):
 
 
 def test_the_command_says_where_an_edit_does_damage(capsys):
-    from behemoth.cli.evaluate import _warn
+    from behemoth.cli.evaluate import _show_suite, _warn
 
     frame = rows("same_relation", [True] * 100, [True] * 23 + [False] * 77)
-    _warn(damaged(frame))
-    said = capsys.readouterr().err
-    assert said == (
+    told = (
         "damage: same_relation: 77 of 100 facts that were known and should have stayed are gone "
         "(77%)\n"
     )
+    _warn(damaged(frame))
+    assert capsys.readouterr().err == told
+    for suite, said in (("editing", told), ("unlearning", told), ("sequence", "")):
+        _show_suite(SuiteResult(suite, "e", None, None, "after", None, (), 1.0, {}, frame), "out")
+        assert capsys.readouterr().err == said

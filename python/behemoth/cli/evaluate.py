@@ -64,6 +64,8 @@ SUITE = (
            offered_beside=lambda given: known_measures(given.get("suite"))),
 )  # fmt: skip
 """Options of suites only."""
+_OF_BYSTANDERS = ("editing", "unlearning")
+"""Suites whose rows are of one model with the edit; `sequence` has those of several."""
 
 
 @command(*OPTIONS, *SUITE)
@@ -152,6 +154,10 @@ def _show_suite(found: SuiteResult, out: str) -> None:
     )
     _note_failed(found.failed_edits, found.frame)
     show_measures(found)
+    if found.suite in _OF_BYSTANDERS:
+        from behemoth.evaluate import damaged
+
+        _warn(damaged(found.frame))
 
 
 def _warn(lost: pl.DataFrame) -> None:
