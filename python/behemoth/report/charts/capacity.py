@@ -8,7 +8,7 @@ import polars as pl
 from behemoth.report.style import INK, Absent, Figure, Panel, label_colours, rows
 from behemoth.study.analysis.summary import Summary
 
-from .common import CUT, JACKKNIFE, by_size, counted, curves, first_labels
+from .common import CUT, by_size, counted, curves, first_labels, jackknife
 
 _TITLE = "Capacity: bits stored per parameter"
 
@@ -52,7 +52,7 @@ def capacity(summary: Summary) -> Figure | Absent:
         "bits that the facts of a level store, times all bits of the world: log2(objects) summed "
         "over all its facts, including facts that follow from others (the load in the table of "
         "models excludes those). "
-        f"{counted(frame, 'facts')}; {JACKKNIFE}. {CUT}"
+        f"{counted(frame, 'facts')}; {jackknife(frame)}. {CUT}"
     )
     # A model of a world with fewer bits may store a larger share of them.
     fullest = models.sort("bits_per_parameter").row(-1, named=True)

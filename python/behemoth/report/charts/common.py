@@ -34,10 +34,11 @@ __all__ = [
     "CUT",
     "FLOOR",
     "IN_A_BATCH",
-    "JACKKNIFE",
+    "ONE_CLUSTER",
     "across",
     "against_exposures",
     "aims",
+    "barred",
     "batched",
     "by_group",
     "cell_colours",
@@ -49,6 +50,7 @@ __all__ = [
     "extremes",
     "first_labels",
     "floor_of",
+    "jackknife",
     "methods",
     "names_of_rows",
     "over_all",
@@ -62,10 +64,12 @@ T = TypeVar("T")
 
 CUT = "Bars end at the edge of the chart if they extend beyond it."
 """Sentence for the captions of `against_exposures`."""
-JACKKNIFE = (
+_JACKKNIFE = (
     "bars are 95% intervals of the cluster jackknife over (world, initialisation); a point "
     "without a bar has one cluster, or the same value without any one cluster"
 )
+ONE_CLUSTER = "with one cluster there are no intervals"
+"""Part of the captions of figures without bars."""
 
 BARS = (
     "Bars are 95% intervals of the cluster jackknife over (world, initialisation), clipped to the "
@@ -160,6 +164,16 @@ def counted(frame: pl.DataFrame, what: str, column: str = "rows") -> str:
     """Return the numbers behind a point, such as ``n = 48 edits per point, 3 clusters``."""
     clusters = span_text(frame["clusters"], "cluster")
     return f"n = {span_text(frame[column])} {what} per point, {clusters}"
+
+
+def jackknife(frame: pl.DataFrame) -> str:
+    """Return the part of a caption on the bars of the points of a frame, or why there are none."""
+    return barred(frame, _JACKKNIFE)
+
+
+def barred(frame: pl.DataFrame, bars: str) -> str:
+    """Return what a caption says of bars, unless no row of a frame has more than one cluster."""
+    return bars if frame.filter(pl.col("clusters") > 1).height else ONE_CLUSTER
 
 
 def span_text(counts: pl.Series, noun: str = "") -> str:

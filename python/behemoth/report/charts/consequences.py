@@ -8,7 +8,7 @@ from behemoth.report.style import Absent, Figure, Panel, repeated_shapes
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import listed_text
 
-from .common import JACKKNIFE, by_group, cell_colours, cells, counted, extremes, over_all
+from .common import by_group, cell_colours, cells, counted, extremes, jackknife, over_all
 
 _TITLE = "Consequences: do facts that follow from the edited fact follow the edit?"
 _MEASURES = {"follows": "Answer that follows from the new object", "stays": "Old answer"}
@@ -42,7 +42,7 @@ def consequences(summary: Summary) -> Figure | Absent:
         "Free generation after the edit, for facts that the model knew before and whose object "
         "changes with the edit. The remaining share has some other answer. All edits count, "
         "including those without success and, as 0, those that broke down. "
-        f"{counted(frame, 'edits')}; {JACKKNIFE}."
+        f"{counted(frame, 'edits')}; {jackknife(frame)}."
     )
     return Figure(
         "consequences", _TITLE, caption, tuple(panels), frame, tuple(colours.items()), "method",

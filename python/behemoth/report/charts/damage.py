@@ -8,7 +8,7 @@ from behemoth.report.style import Absent, Figure, Panel, repeated_shapes
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import listed_text, plural_text
 
-from .common import JACKKNIFE, by_group, cell_colours, cells, counted, extremes, over_all
+from .common import by_group, cell_colours, cells, counted, extremes, jackknife, over_all
 
 _TITLE = "Damage by what the bystander shares with the edited fact"
 _MEASURES = {
@@ -40,7 +40,7 @@ def damage(summary: Summary) -> Figure | Absent:
     ]
     caption = (
         "Bystanders are facts that the edit must not change. Only facts that the model knew before "
-        f"can be lost. {counted(frame, 'edits')}; {JACKKNIFE}."
+        f"can be lost. {counted(frame, 'edits')}; {jackknife(frame)}."
     )
     if unmeasured := int(summary.methods["unmeasured"].sum()):
         caption += (

@@ -30,6 +30,7 @@ from behemoth.support.text import listed_text
 
 from .common import (
     FLOOR,
+    ONE_CLUSTER,
     across,
     censorable,
     counted,
@@ -81,7 +82,7 @@ def dose(summary: Summary) -> Figure | Absent:
         "point without a bar has one cluster, or the same ED50 in all resamples (for few clusters "
         "the intervals are too narrow; the tests use the jackknife)"
         if clusters > 1
-        else "with one cluster there are no intervals"
+        else ONE_CLUSTER
     )
     caption = (
         "ED50: the number of steps that half of the edits need until p(new) > p(old) (unlearning: "

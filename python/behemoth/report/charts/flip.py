@@ -8,7 +8,7 @@ from behemoth.report.style import Absent, Figure, label_colours, number, repeate
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import listed_text
 
-from .common import CUT, JACKKNIFE, against_exposures, counted, extremes, methods, over_all, pooled
+from .common import CUT, against_exposures, counted, extremes, jackknife, methods, over_all, pooled
 
 _TITLE = "Damage and size of the change at the dose"
 _MEASURES = {
@@ -28,8 +28,8 @@ def flip(summary: Summary) -> Figure | Absent:
     caption = (
         "Measured at the dose of each edit, the first step at which it holds, so that methods and "
         "levels are compared at the same achievement. Edits that did not reach their dose, and "
-        f"those of dose 0, are excluded. {counted(frame, 'edits')}; {JACKKNIFE}.{pooled(summary)} "
-        f"{CUT}"
+        f"those of dose 0, are excluded. {counted(frame, 'edits')}; {jackknife(frame)}."
+        f"{pooled(summary)} {CUT}"
     )
     return Figure("flip", _TITLE, caption, panels, frame, tuple(colours.items()),
                   "method", finding=_finding(frame), shapes=repeated_shapes(colours))  # fmt: skip

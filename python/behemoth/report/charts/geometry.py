@@ -9,7 +9,7 @@ from behemoth.study.analysis.summary import Summary
 from behemoth.study.file.measurement import DECOMPOSED
 from behemoth.support.text import listed_text
 
-from .common import CUT, JACKKNIFE, against_exposures, counted, extremes, methods, over_all, pooled
+from .common import CUT, against_exposures, counted, extremes, jackknife, methods, over_all, pooled
 
 _TITLE = "Size and shape of the updates"
 _MEASURES = {"norm": ("Size", "norm of the change"), "effective_rank": ("Shape", "effective rank")}
@@ -26,7 +26,7 @@ def geometry(summary: Summary) -> Figure | Absent:
         "Frobenius norm over all changed parameters. Effective rank (Roy and Vetterli, 2007): mean "
         "over changed matrices weighted by their norms; of dense changes, over the first "
         f"{DECOMPOSED} edits of each level of exposures in a trial. "
-        f"{counted(frame, 'edits')}; {JACKKNIFE}.{pooled(summary)} {CUT}"
+        f"{counted(frame, 'edits')}; {jackknife(frame)}.{pooled(summary)} {CUT}"
     )
     return Figure("geometry", _TITLE, caption, panels, frame, tuple(colours.items()),
                   "method", finding=_finding(frame), shapes=repeated_shapes(colours))  # fmt: skip

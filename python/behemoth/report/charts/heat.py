@@ -10,7 +10,7 @@ import polars as pl
 from behemoth.report.style import Absent, Figure, Panel, heat_map, number, rows
 from behemoth.study.analysis.summary import Summary
 
-from .common import batched, counted, methods
+from .common import ONE_CLUSTER, batched, counted, methods
 
 _TITLE = "Damage by exposures of the edited fact and of the bystander"
 
@@ -32,7 +32,7 @@ def heat(summary: Summary) -> Figure | Absent:
         ((pl.col("high") - pl.col("low")) / (2 * pl.col("mean"))).median()
     )
     half = reach.item()
-    sure = "with one cluster there are no intervals" if half is None else (
+    sure = ONE_CLUSTER if half is None else (
         "95% intervals of the cluster jackknife are in the tooltips; their median half-width is "
         f"{half:.0%} of the mean, so small differences between cells are not meaningful"
     )  # fmt: skip

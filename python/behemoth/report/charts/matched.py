@@ -11,7 +11,7 @@ from behemoth.report.style import BLUE, INK, ORANGE, Absent, Figure, Panel, rows
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import plural_text
 
-from .common import by_group
+from .common import ONE_CLUSTER, by_group
 
 _TITLE = "Rank and placement at equal cost"
 _COSTS = {"kl": "At the same KL on bystanders", "norm": "At the same norm of the change"}
@@ -48,18 +48,22 @@ def matched(summary: Summary) -> Figure | Absent:
             own = [group for group in order if group in set(part["group"])]
             panels.append(Panel(title, _chart(part, colours, own), 50 + 52 * len(own)))
     clusters = int(frame["clusters"].max() or 0)  # type: ignore[arg-type]
+    bars = (
+        f"bars are 95% intervals of the cluster jackknife ({plural_text(clusters, 'cluster')}), "
+        "one for each pair and for each mean over pairs, without a test; a point without a bar "
+        "has one cluster, or the same value without any one cluster"
+        if clusters > 1
+        else ONE_CLUSTER
+    )
     caption = (
         "Right of the line, the first arm has more of the outcome than the second, over the facts "
         "that both edited in the same models. Flipped: the "
         "share of edits that flip within a cost, averaged over costs from the 5th to the 95th "
         "percentile of both arms. Success and consequences: read from the curves of both sweeps "
-        "of learning rates, of facts edited at all of them, over the costs that both have. Bars "
-        "are 95% intervals of the cluster "
-        f"jackknife ({plural_text(clusters, 'cluster')}), one for each pair and for each mean over "
-        "pairs, without a test; a point "
-        "without a bar has one cluster, or the same value without any one cluster. Pairs share "
-        "models, so they are not independent. The share that flips at equal cost depends on the "
-        "learning rate, so arms with one rate each differ in it too."
+        "of learning rates, of facts edited at all of them, over the costs that both have. "
+        f"{bars[0].upper()}{bars[1:]}. Pairs share models, so they are not independent. The share "
+        "that flips at equal cost depends on the learning rate, so arms with one rate each differ "
+        "in it too."
     )
     return Figure(
         "matched", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),

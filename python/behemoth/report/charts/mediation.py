@@ -23,7 +23,7 @@ from behemoth.study.analysis.dose import dosed, seeded
 from behemoth.study.analysis.mediation import margin_bins
 from behemoth.study.analysis.summary import Summary
 
-from .common import FLOOR, censorable, counted, first_labels, floor_of, pooled
+from .common import FLOOR, barred, censorable, counted, first_labels, floor_of, pooled
 
 _TITLE = "Mediation: dose against the margin before the edit"
 _FEWEST = 5  # minimum number of edits in a point
@@ -62,11 +62,14 @@ def mediation(summary: Summary) -> Figure | Absent:
         Panel(label, _chart(frame.filter(pl.col("label") == label), colours, limits))
         for label in first_labels(frame)
     ]
+    bars = (
+        "bars are 95% percentile intervals of the bootstrap over clusters, and a point without a "
+        "bar has one cluster, or the same ED50 in all resamples"
+    )
     caption = (
         "Each point is the ED50 of edits in one fifth of the margins, log p(old) \u2212 log p(new) "
-        f"before the edit, with {_FEWEST} edits or more. {counted(frame, 'edits', 'edits')}; bars "
-        "are 95% percentile intervals of the bootstrap over clusters, and a point without a bar "
-        "has one cluster, or the same ED50 in all resamples. If curves coincide where their "
+        f"before the edit, with {_FEWEST} edits or more. {counted(frame, 'edits', 'edits')}; "
+        f"{barred(frame, bars)}. If curves coincide where their "
         "margins overlap, the margin explains the effect of exposures. A small difference there "
         "does not show the contrary, as margins rise with exposures inside a fifth, too; without "
         "overlap, nothing can be concluded. The table of mediation has the shares with their "

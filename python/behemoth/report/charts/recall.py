@@ -9,7 +9,7 @@ from behemoth.report.style import Absent, Figure, Panel, label_colours
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import plural_text
 
-from .common import JACKKNIFE, by_size, counted, curves, first_labels
+from .common import by_size, counted, curves, first_labels, jackknife
 
 _TITLE = "Recall of the unedited models against exposures"
 
@@ -39,7 +39,7 @@ def recall(summary: Summary) -> Figure | Absent:
     caption = (
         "Exact match of free generation over all facts, each in the first written wording of its "
         "relation (of the template default where it has one), before any edit. "
-        f"{counted(frame, 'facts')}; {JACKKNIFE}."
+        f"{counted(frame, 'facts')}; {jackknife(frame)}."
     )
     return Figure("recall", _TITLE, caption, (Panel("", chart),), frame,
                   tuple(colours.items()), "model", finding=_finding(frame))  # fmt: skip

@@ -20,7 +20,7 @@ from behemoth.report.style import (
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import plural_text
 
-from .common import JACKKNIFE, aims, by_size, cell_colours, cells, counted, methods, spread
+from .common import aims, by_size, cell_colours, cells, counted, jackknife, methods, spread
 
 _TITLE = "Retention: edits that hold during continued training on the corpus"
 
@@ -52,8 +52,8 @@ def retention(summary: Summary) -> Figure | Absent:
     ]
     caption = (
         f"Share of the edits with {_held(*aims(summary, frame))}, among those with it directly "
-        f"after the batch of edits. {counted(frame, 'edits')}; {JACKKNIFE}. Points are shifted "
-        "sideways so that bars do not overlap."
+        f"after the batch of edits. {counted(frame, 'edits')}; {jackknife(frame)}. "
+        "Points are shifted sideways so that bars do not overlap."
     )
     if lost := summary.without_retention:
         caption += f" Not drawn: {plural_text(lost, 'trial')} whose batch of edits broke down."

@@ -22,7 +22,7 @@ from behemoth.report.style import (
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import plural_text
 
-from .common import batched, methods, names_of_rows
+from .common import ONE_CLUSTER, batched, methods, names_of_rows
 
 _TITLE = "Effect of one doubling of exposures, by method"
 _COLOURS = {"all facts": BLUE, "known before": ORANGE}
@@ -69,7 +69,7 @@ def slopes(summary: Summary) -> Figure | Absent:
         "axis; a point without a bar has the same estimate without any one cluster, or none "
         "without one of them"
         if clusters > 1
-        else "with one cluster there are no intervals"
+        else ONE_CLUSTER
     )
     caption = (
         "A time ratio above 1 means that facts that were written more often need a higher dose. "

@@ -22,7 +22,7 @@ from behemoth.report.style import (
 from behemoth.study.analysis.summary import Summary
 from behemoth.support.text import plural_text
 
-from .common import JACKKNIFE, aims, batched, counted, methods, pooled
+from .common import aims, batched, counted, jackknife, methods, pooled
 
 _TITLE = "Success against damage"
 _LARGE = 0.7  # if all shares are above it, an axis from 0 would show them as a line at the top
@@ -57,7 +57,7 @@ def tradeoff(summary: Summary) -> Figure | Absent:
     caption = (
         f"Success: {_success(*aims(summary, frame))} after the edit. Damage: mean KL(unedited || "
         f"edited) over bystanders, nats, on a log scale. {counted(frame, 'edits', 'edits')}; "
-        f"{JACKKNIFE}.{pooled(summary)}{batched(summary)}{_left_out(every)}"
+        f"{jackknife(frame)}.{pooled(summary)}{batched(summary)}{_left_out(every)}"
     )
     return Figure("tradeoff", _TITLE, caption, tuple(panels), frame, tuple(colours.items()),
                   "exposures of the edited fact")  # fmt: skip
