@@ -18,7 +18,6 @@ from numbers import Real
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 import torch
 from torch import Tensor, nn
@@ -40,10 +39,10 @@ from behemoth.train.directory import TRACE
 from behemoth.train.memory_budget import require_weights
 from behemoth.train.run import read_model_source
 
-from .clusters import interval, proper, resampled_weights
 from .output import all_or_none, sole_output
-from .trace_memory_budget import DRAWS, RESAMPLES, TOKENS, fitting_tokens
+from .trace_memory_budget import DRAWS, TOKENS, fitting_tokens
 from .trace_noise import fact_noise
+from .trace_summary import summary_of
 
 if TYPE_CHECKING:
     from behemoth.corpus.corpus import Corpus
@@ -59,7 +58,6 @@ ROLES = ("subject_first", "subject_middle", "subject_last", "between", "prompt_l
 _FRAMES = ("facts.parquet", "summary.parquet")
 _CHARTS = ("trace.svg", "trace.png")  # which the command draws
 FILES = (TRACE, *_FRAMES, *_CHARTS)  # of a trace, its record first
-_LEVEL = 0.95
 # Draws of noise per fact, which are all in memory; their mean has an error of less than 0.002.
 _SAMPLES = 100_000
 
@@ -280,7 +278,7 @@ def trace_model(
             "plan", "edits of facts none of which the model knows", "facts that it answers"
         )
     facts = pl.concat(found)
-    summary = _summary(facts)
+    summary = summary_of(facts)
     return Traced(
         facts, summary, _places(summary, tracer.architecture), rows.height - len(found), deviation
     )
@@ -300,27 +298,6 @@ def _traced_rows(plan: EditPlan) -> pl.DataFrame:
     """Return the row of each edit's first wording."""
     edits = plan.training.filter(pl.col("role") == "edit")
     return edits.unique("edit", keep="first", maintain_order=True)
-
-
-def _summary(facts: pl.DataFrame) -> pl.DataFrame:
-    """Return means over facts, with percentile intervals of a bootstrap over facts."""
-    edits = facts["edit"].unique().sort()
-    weights = resampled_weights(len(edits), RESAMPLES, 0)
-    place = pl.col("edit").replace_strict(edits, pl.Series(range(len(edits))))
-    rows = []
-    for (kind, layer, role), own in facts.with_columns(place=place).group_by(
-        "kind", "layer", "role", maintain_order=True
-    ):
-        values, mine = own["indirect_effect"].to_numpy(), weights[:, own["place"].to_numpy()]
-        with np.errstate(invalid="ignore"):
-            means = mine @ values / mine.sum(1)
-        low, high = proper(*interval(means, _LEVEL))
-        mean = float(values.mean())
-        rows.append(
-            {"kind": kind, "layer": layer, "role": role, "indirect_effect": mean, "low": low,
-             "high": high, "facts": own.height}
-        )  # fmt: skip
-    return pl.DataFrame(rows, schema_overrides={"low": pl.Float64, "high": pl.Float64})
 
 
 def _places(summary: pl.DataFrame, architecture: Architecture) -> list[TracedSite]:
