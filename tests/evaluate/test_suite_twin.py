@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from polars.testing import assert_frame_equal
 
 import behemoth as bh
 from behemoth import ArgumentError, Corpus, CorpusError, World
+from behemoth.edit import registry
 from behemoth.evaluate import SUITES, evaluate_suite
 from behemoth.evaluate.hints import hinted
 from behemoth.evaluate.suites.measured_model import MeasuredModel
@@ -93,7 +95,9 @@ def test_a_twin_is_of_the_same_world_and_has_not_learned_the_facts(run_of, edite
     refused(run, "whose corpus writes 6 of the 6 facts of the plan", without)
     most = run_of(tmp_path / "most", corpus.without(facts[1:]), 2)
     refused(most, "whose corpus writes 1 of the 6 facts of the plan", without)
-    refused(edited, "an edit by grad_diff", "one by retrain")
+    refused(
+        edited, "an edit by grad_diff", "one by retrain, or by another oracle that is installed"
+    )
     wide = run_of(tmp_path / "wide", corpus.without(facts), 2, width=64)
     like_it = f"a twin of the run, trained as {run} was"
     refused(wide, "a model of another size", like_it)
@@ -184,7 +188,7 @@ def test_a_damaged_twin_is_refused_before_any_measure(edited_run, tmp_path, name
         MeasuredModel.open(run, plan, other)
 
 
-def test_an_edit_by_retrain_is_the_twin_of_its_own_plan(edited_run):
+def test_an_edit_by_an_oracle_is_the_twin_of_its_own_plan(edited_run, monkeypatch):
     run, _, plan, edited = edited_run
     retrained = Path(edited).with_name("retrained")  # its record names the run beside it
     shutil.copytree(edited, retrained)
@@ -192,6 +196,11 @@ def test_an_edit_by_retrain_is_the_twin_of_its_own_plan(edited_run):
     del record[SEAL]
     (retrained / "edit.json").write_bytes(as_json(sealed(record)))
     assert MeasuredModel.open(edited, plan, retrained).twin.source == retrained
+    with monkeypatch.context() as patch:  # whatever an oracle is called
+        patch.setitem(registry.OWN_METHODS, "grad_diff", "Oracle")
+        module = import_module("behemoth.edit.methods.grad_diff")
+        patch.setattr(module, "Oracle", registry.method_type("retrain"), raising=False)
+        assert MeasuredModel.open(run, plan, edited).twin.source == Path(edited)
     other = bh.plan(run, edits=6, repeats=2, probes=3, seed=1)
     with pytest.raises(ArgumentError, match="retrained, an edit by another plan, allowed: one by"):
         MeasuredModel.open(run, other, retrained)

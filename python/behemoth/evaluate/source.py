@@ -121,6 +121,8 @@ def check_twin(
     ------
     ArgumentError
     """
+    from behemoth.edit.registry import info_if_loadable
+
     twin = source.corpus
     if world_id(twin) != world_id(corpus):
         raise ArgumentError("twin", f"{path}, of another world", "a twin of the run")
@@ -130,8 +132,10 @@ def check_twin(
     if edit is not None:
         if edit.single:
             raise ArgumentError("twin", f"{path}, single edits", "one edit of the whole plan")
-        if edit.method != "retrain":
-            raise ArgumentError("twin", f"{path}, an edit by {edit.method}", "one by retrain")
+        info = info_if_loadable(edit.method)
+        if info is None or info.family != "oracle":
+            allowed = "one by retrain, or by another oracle that is installed"
+            raise ArgumentError("twin", f"{path}, an edit by {edit.method}", allowed)
         if plan is not None and edit.plan_hash != plan.plan_hash:
             raise ArgumentError("twin", f"{path}, an edit by another plan", "one by this plan")
     elif plan is not None and (learned := _learned(twin, corpus, plan)):

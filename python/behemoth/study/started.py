@@ -14,13 +14,13 @@ _FACTS = 1 << 16  # number of facts that are compared; of more, a sample
 def twins_from(expansion: Expansion) -> str | None:
     """Return the model that twins start from, if it has read facts of their runs; else None.
 
-    Twins are those that suites compare with, and the models of `retrain`. A model of another
+    Twins are those that suites compare with, and the models of oracles. A model of another
     origin, whose texts are not known, is none.
     """
     models = {
         trial.model: None
         for trial in expansion.trials
-        if trial.twin is not None or trial.choice.method.info.name == "retrain"
+        if trial.twin is not None or trial.choice.method.info.family == "oracle"
     }
     for name in models:
         unit = expansion.models[name]

@@ -61,7 +61,8 @@ def evaluate_suite(
         facts of the corpus.
     twin : path, optional
         The reference of unlearning, trained the same way without the facts of the plan, or with
-        other objects for them: a run, or an edit of this plan by ``retrain``.
+        other objects for them: a run, or an edit of this plan by
+        ``retrain`` or another oracle.
     corpus : path or Corpus, optional
         For a model that is not a training run: the corpus that the plan was made from, or its
         directory or spec.
