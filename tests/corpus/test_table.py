@@ -250,7 +250,7 @@ def test_a_table_with_nested_objects_has_links():
         ("subject,relation,obj\n1,2,3\n", "got columns subject, relation, obj in "),
         ("head,relation,tail\nAnn,likes,tea\n", "got columns head, relation, tail in "),
         ("Subj,Pred,Obj\nAnn,likes,tea\n", "got columns subj, pred, obj in "),
-        ("s\tp\to\nAnn\tlikes\ttea\n", "got columns s, p, o in "),
+        ("subj\tpred\tobj\nAnn\tlikes\ttea\n", "got columns subj, pred, obj in "),
         ("id,entity,property,value\n1,Ann,likes,tea\n", "got columns id, entity, property, value"),
         ("person,relation,city\nAnn,was born in,Rome\n", "got columns person, relation, city in "),
     ],

@@ -55,6 +55,9 @@ class Option:
         option may be absent.
     many : bool
         Whether it may be repeated; `read` then gets the list of all texts.
+    once : bool
+        Whether it is refused if it is repeated: its values look as if they added up. Of others the
+        last one counts, as usual.
     offered : callable, optional
         Returns the words that shell completion offers for a value; by default those of a
         `metavar` such as ``local|ray``.
@@ -72,6 +75,7 @@ class Option:
     required: str | None = None
     unless: tuple[str, ...] = ()
     many: bool = False
+    once: bool = False
     offered: Callable[[], Iterable[str]] | None = None
     offered_beside: Callable[[Mapping[str, Any]], Iterable[str]] | None = None
 
@@ -107,18 +111,18 @@ class Option:
         return words if len(words) > 1 and not re.search(r"[A-Z.]", self.metavar or "") else []
 
     def only(self, said: Any) -> Any:
-        """Return the text of an option that Typer has read as a list, or None if it is absent.
+        """Return the text of an option that is given `once`, or None if it is absent.
 
-        Flags, and the lists of options that may be repeated, stay as they are.
+        Others stay as they are.
 
         Raises
         ------
         ArgumentError
-            If an option that may not be repeated is given several times.
+            If it is given several times.
         """
-        if self.many or not isinstance(said, list | tuple):
+        if not self.once:
             return said
-        texts = list[str](said)
+        texts = list[str](said or ())
         if len(texts) > 1:
             raise ArgumentError(self.name, " and ".join(texts), "one value: it is given once")
         return texts[0] if texts else None
@@ -133,11 +137,8 @@ class Option:
         return given if self.read is None or self.metavar is None else self.read(self.name, given)
 
     def parameter(self) -> inspect.Parameter:
-        """Return the parameter from which Typer makes the option; its value is None if absent.
-
-        Each that has a value is a list for Typer, which would keep only the last of several.
-        """
-        kind: Any = bool if self.metavar is None else list[str]
+        """Return the parameter from which Typer makes the option; its value is None if absent."""
+        kind: Any = bool if self.metavar is None else list[str] if self.many or self.once else str
         option = typer.Option(
             *([self.name] if self.also is None else [self.name, self.also]),
             metavar=self.metavar,
@@ -171,15 +172,7 @@ def offering(
     def offer(context: typer.Context, incomplete: str) -> list[str]:
         before = incomplete[: incomplete.rfind(",") + 1] if several else ""
         start = incomplete[len(before) :]
-        if beside is None:
-            found = words()
-        else:
-            # Options are lists for Typer; see `Option.parameter`.
-            said = {
-                key: [None, *value][-1] if isinstance(value, list | tuple) else value
-                for key, value in context.params.items()
-            }
-            found = beside(said)
+        found = words() if beside is None else beside(context.params)
         return [before + word for word in found if word.startswith(start)]
 
     return offer

@@ -197,7 +197,7 @@ SPEC_OPTIONS = (
            "How documents of order bios are made: single, multi2 or multi5, of which single and "
            "multi5 may be followed by -permute, -fullname or (multi5) both; or naming, sentences, "
            "renderings, subjects, questions, also after a name (multi5,questions=own).",
-           _sets("corpus.documents", _documents)),
+           _sets("corpus.documents", _documents), once=True),
     Option("schedule", "FORM[@F][@Nx],...",
            "Where the copies of a fact are placed: uniform, early:F, late:F, distance:F (from "
            "the end), spaced, bursts:N; for a share of the facts (late:0.5@0.1), or for those "

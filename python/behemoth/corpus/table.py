@@ -39,11 +39,11 @@ _NAME_COLUMNS = {
     "objects": {"object_name": "object", "minority_object_name": "minority"},
 }
 _NAMED = [name for columns in _NAME_COLUMNS.values() for name in columns]
-# What other tools call the three columns.
+# What other tools call the three columns. Single letters, such as s, p and o, may as well be names.
 _SYNONYMS = {
-    **dict.fromkeys(("subj", "s", "head", "h", "entity"), "subject"),
-    **dict.fromkeys(("rel", "r", "predicate", "pred", "p", "property", "attribute"), "relation"),
-    **dict.fromkeys(("obj", "o", "tail", "t", "value"), "object"),
+    **dict.fromkeys(("subj", "head", "entity"), "subject"),
+    **dict.fromkeys(("rel", "predicate", "pred", "property", "attribute"), "relation"),
+    **dict.fromkeys(("obj", "tail", "value"), "object"),
 }
 
 
