@@ -147,6 +147,28 @@ def test_a_result_whose_successor_is_killed_is_kept(suite, after):
     assert existing(suite) == NEW
 
 
+def test_what_was_replaced_is_back_when_its_successor_fails_again(suite):
+    """The first time it is killed after its record, the second time it is stopped before it."""
+    name = "tests.evaluate.test_output"
+    code = f"import os, {name} as t; t.replace({str(suite)!r}, lambda: os._exit(9), after=None)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    with pytest.raises(OSError, match="No space left"):
+        replace(suite, stopped)
+    assert existing(suite) == OLD
+
+
+def stopped():
+    raise OSError(28, "No space left")
+
+
+def test_what_a_killed_run_has_set_aside_makes_no_room_for_a_result(tmp_path):
+    (tmp_path / "run.json").touch()
+    (tmp_path / ".unfinished").write_text("run.json\n")
+    (tmp_path / ".replaced-1").mkdir()
+    with pytest.raises(ArgumentError, match=r"got .*, which is a run"):
+        place(tmp_path, force=True)
+
+
 def test_a_record_of_another_kind_beside_a_result_is_refused(suite):
     (suite / "run.json").touch()
     with pytest.raises(ArgumentError, match=r"which holds run\.json, allowed: a new or empty"):

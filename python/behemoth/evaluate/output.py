@@ -22,6 +22,7 @@ from behemoth.support.replacement import (
     Kind,
     finish,
     interrupted,
+    is_of_another,
     is_set_aside,
     recover,
     succession,
@@ -64,8 +65,8 @@ def output_place(
     check_permission(place)
     if not place.is_dir():
         return place
-    existing = _names(place)
-    if record not in existing and interrupted(place):
+    existing, kind = _names(place), Kind(record, files)
+    if record not in existing and interrupted(place) and not is_of_another(place, kind):
         return place  # what a killed writer set aside is moved back, then looked at again
     begun = _is_begun(place, record)
     others = existing - {record, *files} - ({UNFINISHED} if begun else set())
@@ -119,8 +120,7 @@ def sole_output(
                 yield place
             finally:
                 _SOLE.reset(token)
-        with unless_stopped(place, record, *files):
-            _finish(place, record)
+        _finish(place, record)
 
 
 @contextmanager
@@ -138,9 +138,12 @@ def all_or_none(place: Path, record: str, *files: str) -> Generator[None]:
             until_complete.enter_context(succession(place, kind, force=True))
         elif UNFINISHED not in names_in(place):
             write_bytes(place / UNFINISHED, _mark(record))
+        else:  # what a killed writer left is not of this result
+            for name in (record, *files):
+                (place / name).unlink(missing_ok=True)
         yield
-        if outer is None:
-            _finish(place, record)
+    if outer is None:
+        _finish(place, record)
 
 
 def begin(place: Path, record: str) -> None:
@@ -168,6 +171,8 @@ def unless_stopped(place: Path, record: str, *files: str) -> Generator[None]:
         if new and place.is_dir():  # a file there was refused
             for name in (record, *files):
                 (place / name).unlink(missing_ok=True)
+            if begun:  # by a writer that was stopped after its record: what it replaced is back
+                recover(place, Kind(record, files))
             goes_on = begun and names_in(place) != {UNFINISHED}
             if _is_begun(place, record) and not goes_on:
                 (place / UNFINISHED).unlink()

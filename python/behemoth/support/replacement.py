@@ -37,6 +37,7 @@ __all__ = [
     "finish",
     "foreign",
     "interrupted",
+    "is_of_another",
     "is_set_aside",
     "is_under_way",
     "recover",
@@ -187,7 +188,7 @@ def recover(place: Path, kind: Kind) -> None:
     A directory of another kind is left as it is: what was set aside there is older than what
     stands there now, and the caller is about to refuse it.
     """
-    if _is_of_another(place, kind):
+    if is_of_another(place, kind):
         return
     for _, path in _folders(place, _GOING):
         shutil.rmtree(path)
@@ -199,7 +200,7 @@ def recover(place: Path, kind: Kind) -> None:
             _restore(place, kind, path)
 
 
-def _is_of_another(place: Path, kind: Kind) -> bool:
+def is_of_another(place: Path, kind: Kind) -> bool:
     """Return whether a directory has the record of another kind, or was begun as one."""
     if any((place / name).is_file() for name in RECORDS if name != kind.record):
         return True
