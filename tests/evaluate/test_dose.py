@@ -103,7 +103,8 @@ def test_doses_are_of_the_plan_of_the_deltas(edited_run, tmp_path, single):
             doses(deltas, other)
         with pytest.raises(ArgumentError, match=r"argument 'plan': got plan .*, allowed: the edit"):
             shortfall(made.record, other)
-    for wrong in (made.record, made, {0: None}, [deltas]):
+    first = next(iter(deltas.values()))
+    for wrong in (made.record, made, {0: None}, [deltas], first):
         with pytest.raises(ArgumentError, match=r"argument 'deltas': got an object of .*, allowed"):
             doses(wrong, plan)
     whole = bh.edit(run, plan, "ft", tmp_path / "whole", settings=settings)

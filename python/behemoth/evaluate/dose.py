@@ -163,15 +163,18 @@ def doses(
     from behemoth.delta.delta import EditDelta
 
     plan = EditPlan.of(plan)
-    values: Any = deltas.values() if isinstance(deltas, Mapping) else [deltas]
-    if wrong := [value for value in values if not isinstance(value, EditDelta)]:
+    values: Any = deltas.values() if isinstance(deltas, Mapping) else None
+    wrong = [value for value in values or () if not isinstance(value, EditDelta)]
+    if values is None or wrong:
+        got = deltas if values is None else wrong[0]
         allowed = "deltas by number, as `deltas()` of what behemoth.load returns of an edit"
-        raise ArgumentError("deltas", f"an object of {type(wrong[0]).__name__}", allowed)
-    numbers = set(plan.edits["edit"])
-    for edit, delta in deltas.items():
+        raise ArgumentError("deltas", f"an object of {type(got).__name__}", allowed)
+    numbers, parts = set(plan.edits["edit"]), {}
+    if any(delta.plan_hash != plan.plan_hash for delta in deltas.values()):
         # In memory, a delta of a single edit has the hash of its part of the plan.
-        part = plan.single(edit) if edit in numbers and edit is not None else plan
-        if delta.plan_hash not in (plan.plan_hash, part.plan_hash):
+        parts = {part.edits["edit"].item(): part.plan_hash for part in plan.singles()}
+    for edit, delta in deltas.items():
+        if delta.plan_hash not in (plan.plan_hash, parts.get(edit)):
             got = f"plan {plan.plan_hash[:12]}"
             raise ArgumentError("plan", got, f"that of the deltas, {delta.plan_hash[:12]}")
         if edit is not None and edit not in numbers:
