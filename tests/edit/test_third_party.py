@@ -171,6 +171,21 @@ def test_the_command_names_a_class_without_settings(run, plugin):
     assert run("methods", "jolt").refused(1).startswith(said)
 
 
+def test_the_command_names_a_class_without_apply(run, plugin):
+    plugin(PLUGIN.replace("def apply(", "def applied("))
+    ran = run("methods", "--check", "jolt", "--json")
+    assert ran.code == 1, ran.err
+    broken = [row["broken"] for row in json.loads(ran.out)["promises"] if row["broken"]]
+    assert broken == ["it has no `info` or no `apply`"]
+
+
+def test_an_object_in_place_of_a_class_is_named(run, plugin):
+    plugin(f"{PLUGIN}\n\nJolt = Jolt()\n")
+    said = "method jolt cannot be loaded: it is an object of Jolt, not a class"
+    assert run("methods", "jolt").refused(1).startswith(said)
+    assert said.partition(": ")[2] in run("methods").err
+
+
 FORGOTTEN = """
 from behemoth.edit.methods.ft import FineTuning
 from behemoth.edit.gradient.method import GradientMethod

@@ -196,6 +196,9 @@ def _check_class(name: str, kind: Any) -> None:
     ------
     MethodError
     """
+    if not isinstance(kind, type):
+        told = f"it is an object of {type(kind).__name__}, not a class"
+        raise _unloadable(name, AttributeError(told))
     info = getattr(kind, "info", None)
     if not isinstance(info, MethodInfo):
         told = f"its info is a {type(info).__name__}, not a MethodInfo"
