@@ -40,7 +40,7 @@ def device(request):
         return
     pretended = runpy.run_path(str(Path(__file__).with_name("pretended_cuda.py")))
     with pytest.MonkeyPatch.context() as patch, pretended["PretendedCuda"]():
-        patch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which training sets, and leaves
+        patch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first use of cuBLAS
         yield DEVICE
 
 

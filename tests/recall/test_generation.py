@@ -168,6 +168,12 @@ def test_prompts_go_to_the_model_and_another_device_is_refused(place, asked, tak
             device_of(model, asked)
 
 
+def test_prompts_of_a_model_whose_weights_are_elsewhere_go_where_they_are_asked_for():
+    model = SimpleNamespace(parameters=lambda: iter([torch.nn.Parameter(torch.ones(1).to("meta"))]))
+    assert device_of(model, "cpu") == torch.device("cpu")
+    assert device_of(model) == torch.device("meta")
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda"])
 def test_a_device_that_is_not_there_is_refused(model, prompts, device, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

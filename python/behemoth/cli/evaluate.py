@@ -56,7 +56,7 @@ OPTIONS = (
 SUITE = (
     Option("suite", "editing|unlearning|sequence|recall",
            "Compute the measures of a suite, with intervals."),
-    Option("twin", "RUN", "A run (or edit by retrain) without the plan's facts, for a suite."),
+    Option("twin", "RUN", "A run (or edit by an oracle) without the plan's facts, for a suite."),
     Option("facts", "N|all", "For --suite recall: number of facts to evaluate [10,000 at most].",
            partial(parse.sample, minimum=1)),
     Option("measures", "NAME,...", "Only these measures of the suite [all].",

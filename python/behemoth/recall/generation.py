@@ -334,7 +334,8 @@ def device_of(model: PreTrainedModel, device: torch.device | str | None = None) 
     model : PreTrainedModel
     device : optional
         The one that was asked for: that of the model, without a number any GPU if it is on one, or
-        auto, which is any.
+        auto, which is any. Of a model whose weights are loaded when they are used, which are on
+        meta, it is where its prompts go.
 
     Raises
     ------
@@ -344,6 +345,8 @@ def device_of(model: PreTrainedModel, device: torch.device | str | None = None) 
     place = next(model.parameters()).device
     if device is not None and str(device) != "auto":
         asked = find_device(device)
+        if place.type == "meta":
+            return asked
         same = asked.type == place.type and asked.index in (None, place.index or 0)
         if not same:
             raise ArgumentError(

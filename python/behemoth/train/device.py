@@ -171,9 +171,11 @@ class Machine:
                 yield
             finally:
                 sync(True)
-        else:
-            with self.accelerator.no_sync(module):
+        elif isinstance(module, nn.parallel.DistributedDataParallel):
+            with module.no_sync():
                 yield
+        else:
+            yield
 
     def total(self, value: Tensor) -> Tensor:
         """Return the sum of a value over all processes."""

@@ -158,7 +158,7 @@ class MeasuredModel:
         """Open a run, a model with its corpus or an edit, and optionally a twin.
 
         A twin is a run on a corpus of the same world without the facts that the plan edits, or with
-        other objects for them; or an edit of the plan by `retrain`. `facts` is the size of the
+        other objects for them; or an edit of the plan by an oracle. `facts` is the size of the
         exact sample of facts that `recall` queries.
 
         Raises
@@ -192,7 +192,7 @@ class MeasuredModel:
         path, source, edit = open_source("twin", twin)
         check_twin(path, source, edit, run.corpus, plan)
         check_shape(path, source, run)
-        if edit is None:  # one by retrain is trained as its run was
+        if edit is None:  # one by `retrain` is trained as its run was
             warn_of_training(path, source, run, plan)
         together = None in deltas if deltas else None
         # Damage is refused here: the twin is loaded only by the first measure that needs it.
