@@ -66,9 +66,8 @@ impl Corpus {
         }
         // Free threads take pieces in turn; the pieces are joined in order.
         let pieces = count.div_ceil(PAGE_DOCUMENTS);
-        self.check_room::<T>(&documents, "tokens", |page| {
-            Ok(self.count_tokens(&self.writer::<u16>(), page))
-        })?;
+        let count_in = |page| Ok(self.count_tokens(&self.writer::<u16>(), page));
+        self.check_room::<T>(&documents, "tokens", count_in)?;
         let joined = Mutex::new(Joined::default());
         let set_up = || (self.writer::<T>(), Scratch::new(self));
         in_turn(
@@ -90,25 +89,22 @@ impl Corpus {
         Ok(out)
     }
 
-    /// Refuses a long range if memory is insufficient for half of its values, which the error calls
-    /// `of`, estimated from their number in its first page: earlier than when memory is full.
+    /// Refuses a long range if memory is insufficient for half of its values (the error calls them
+    /// `of`), as estimated from those of its first page.
     pub(super) fn check_room<T>(
         &self,
         documents: &Range<u64>,
         of: &str,
         count_in: impl FnOnce(Range<u64>) -> Result<u64>,
     ) -> Result<()> {
-        const LONG: u64 = 1024 * PAGE_DOCUMENTS;
-        let count = documents.end - documents.start;
-        if count < LONG {
+        let pages = (documents.end - documents.start) / PAGE_DOCUMENTS;
+        if pages < 1024 {
             return Ok(());
         }
         let page = documents.start..documents.start + PAGE_DOCUMENTS;
-        let values = count_in(page)?.saturating_mul(count / PAGE_DOCUMENTS);
-        match room_for::<T>("stop", values / 2, of) {
-            Ok(_) => Ok(()),
-            Err(_) => room_for::<T>("stop", values, of).map(drop),
-        }
+        let values = count_in(page)?.saturating_mul(pages);
+        let half = room_for::<T>("stop", values / 2, of).map(drop);
+        half.or_else(|_| room_for::<T>("stop", values, of).map(drop))
     }
 
     /// Fills `out` with the stream starting at a document; returns the number of tokens written,
