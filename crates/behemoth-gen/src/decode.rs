@@ -230,6 +230,7 @@ impl Decoder {
     /// # Errors
     ///
     /// Returns [`Error::Argument`] if it does not end, or a token is not in the table.
+    #[cfg_attr(not(feature = "python"), allow(dead_code))]
     pub(crate) fn line<T: Token + Into<u32>>(
         &self,
         tokens: &[T],
