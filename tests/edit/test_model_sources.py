@@ -139,7 +139,7 @@ def test_an_edit_whose_model_was_moved_away_says_so(llama, spec, plan, tmp_path,
     )
     words = ("--plan", plan, "--out", tmp_path / "frame.parquet")
     assert run("evaluate", out, *words).refused() == f"argument 'RUN_OR_EDIT': {said}"
-    assert run("ask", out, "S1").refused() == f"argument 'SOURCE': {said}"
+    assert run("ask", out, "S1").refused() == f"argument 'RUN_OR_EDIT': {said}"
     with pytest.raises(ArgumentError, match=r"'directory': got .*edit, an edit of .*model, which"):
         bh.load(out).load_model()
 
