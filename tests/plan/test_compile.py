@@ -447,16 +447,6 @@ def test_an_object_that_is_the_fact_s_own_is_no_edit(corpus):
         compile_plan(corpus, EditRequest(), table=pl.DataFrame({"fact": [1], "object": [own]}))
 
 
-def test_the_levels_of_a_twin_are_its_own():
-    parent = Corpus(World(100, 2, 5), exposures="groups:1,9")
-    often = np.flatnonzero(parent.exposures() == 9)
-    twin = parent.without(often)
-    plan = compile_plan(twin, EditRequest(edits=4, exposures=(0,)))
-    assert set(plan.edits["exposures"]) == {0} and set(plan.edits["fact"]) <= set(often.tolist())
-    with pytest.raises(ArgumentError, match=r"got 9, allowed: levels of the corpus: 0, 1$"):
-        compile_plan(twin, EditRequest(edits=4, exposures=(9,)))
-
-
 def test_a_corpus_without_prompts_is_refused():
     corpus = Corpus(World(20, 2, 5), templates={"sor": 1})
     with pytest.raises(

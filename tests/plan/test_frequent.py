@@ -1,4 +1,4 @@
-"""The facts with the most exposures, or the fewest."""
+"""The facts with the most exposures, the fewest, or those of a level."""
 
 import warnings
 
@@ -8,6 +8,7 @@ import pytest
 import behemoth as bh
 from behemoth import ArgumentError, Corpus, Groups, World, ZipfExposures
 from behemoth.plan import PlanWarning
+from behemoth.plan.compile import compile_plan
 from behemoth.plan.request import EditRequest
 
 SMALL = {"repeats": 1, "same_object": 0, "same_relation": 0, "regular": 0, "probes": 0}
@@ -95,3 +96,13 @@ def test_the_request_says_so(tmp_path):
     assert bh.load(tmp_path / "plan").request == plan.request
     assert "least_frequent = 3\n" in (tmp_path / "plan" / "plan.toml").read_text()
     assert EditRequest(edits=3).to_dict().keys() & {"most_frequent", "facts"} == set()
+
+
+def test_the_levels_of_a_twin_are_its_own():
+    parent = Corpus(World(100, 2, 5), exposures="groups:1,9")
+    often = np.flatnonzero(parent.exposures() == 9)
+    twin = parent.without(often)
+    plan = compile_plan(twin, EditRequest(edits=4, exposures=(0,)))
+    assert set(plan.edits["exposures"]) == {0} and set(plan.edits["fact"]) <= set(often.tolist())
+    with pytest.raises(ArgumentError, match=r"got 9, allowed: levels of the corpus: 0, 1$"):
+        compile_plan(twin, EditRequest(edits=4, exposures=(9,)))

@@ -49,21 +49,6 @@ def summary(flips):
     return summary_of(flips)
 
 
-def test_a_figure_of_one_cluster_speaks_of_no_bars(draw, summary):
-    """Every figure whose caption says that bars are intervals has them."""
-    frames = draw(labels=("one", "two"), worlds=1, edits=10, levels=(1, 4, 16), probes=1,
-                  durability=True)  # fmt: skip
-    drawn = (capacity, damage, dose, flip, geometry, mediation, recall, retention, tradeoff)
-    alone = summarise(frames, resamples=2)
-    for draws in drawn:
-        of_one, of_more = draws(alone), draws(summary)
-        if isinstance(of_more, Figure) and isinstance(of_one, Figure):
-            assert "with one cluster there are no intervals" in of_one.caption, of_one.name
-            assert "ars are 95%" not in of_one.caption
-            assert "ars are 95%" in of_more.caption
-    assert isinstance(flip(alone), Figure) and isinstance(recall(alone), Figure)
-
-
 @pytest.mark.parametrize(
     ("forgets", "held", "success"),
     [

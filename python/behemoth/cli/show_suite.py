@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from behemoth.support.text import interval_text
-
 from .console import console
 
 if TYPE_CHECKING:
@@ -45,10 +43,9 @@ def show_measures(found: SuiteResult) -> None:
     for label, taken in labelled.items():
         own = taken.found
         assert own is not None
-        between = "" if own.low is None or own.high is None else interval_text(own.low, own.high)
         others = (getattr(taken, name) for name in beside)
         cells = ("" if other is None else f"{other:.3g}" for other in others)
-        rows.append((label, f"{own.value:.3g}", *cells, between, f"{own.count:,}", own.over))
+        rows.append((label, f"{own.value:.3g}", *cells, own.interval, f"{own.count:,}", own.over))
     heads = ("measure", "value", *beside, "95%", "n", "over")
     numbers = ("value", "before", "twin", "n")
     least = 0

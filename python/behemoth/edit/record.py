@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from behemoth.corpus.corpus import Corpus
+    from behemoth.plan.edit_plan import EditPlan
     from behemoth.train.model_source import ModelSource
 
 __all__ = [
@@ -215,6 +216,17 @@ class EditRecord:
     def is_there(self, key: int | None) -> bool:
         """Return whether a delta exists."""
         return (self.delta_place(key) / "delta.json").is_file()
+
+    def check_plan(self, plan: EditPlan) -> None:
+        """Refuse another plan than that of the edit.
+
+        Raises
+        ------
+        ArgumentError
+        """
+        if self.plan_hash != plan.plan_hash:
+            own = f"the edit's own, {self.plan_hash[:12]}"
+            raise ArgumentError("plan", f"plan {plan.plan_hash[:12]}", own)
 
     def deltas(self, *, changes: bool = True) -> dict[int | None, EditDelta]:
         """Return the deltas by key: numbers of single edits, or None for that of the batch.
@@ -421,12 +433,9 @@ def _found(told: str, directory: Path, url: str | None) -> Path | str:
 
 def told_edits(count: int, single: bool, method: str, sequential: bool = False) -> str:
     """Return the number and kind of the edits as text."""
-    if single:
-        return f"{plural_text(count, 'single edit')} by {method}"
-    how = "one after another" if sequential else "in one batch"
-    return (
-        f"{plural_text(count, 'edit')} {how} by {method}" if count != 1 else f"1 edit by {method}"
-    )
+    several = " one after another" if sequential else " in one batch"
+    how = "" if single or count == 1 else several
+    return f"{plural_text(count, 'single edit' if single else 'edit')}{how} by {method}"
 
 
 def read_edit(directory: str | PathLike[str], url: str | None = None) -> EditRecord:

@@ -234,9 +234,7 @@ def shortfall(edit: EditRecord, plan: EditPlan) -> str | None:
     if not isinstance(edit, EditRecord):
         allowed = "what behemoth.load returns of an edit, or `record` of what behemoth.edit does"
         raise ArgumentError("edit", f"a {type(edit).__name__}", allowed)
-    if edit.plan_hash != plan.plan_hash:
-        got, own = f"plan {plan.plan_hash[:12]}", f"the edit's own, {edit.plan_hash[:12]}"
-        raise ArgumentError("plan", got, own)
+    edit.check_plan(plan)
     if edit.checkpoints:
         return None
     deltas = edit.deltas(changes=False)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from behemoth.support.checks import check_directory, check_permission, path_of
 from behemoth.support.errors import ArgumentError
-from behemoth.support.files import names_in, write_bytes
+from behemoth.support.files import names_in
 from behemoth.support.kinds import KINDS, held
 from behemoth.support.locks import sole
 from behemoth.support.replacement import (
@@ -24,6 +24,8 @@ from behemoth.support.replacement import (
     interrupted,
     is_of_another,
     is_set_aside,
+    is_under_way,
+    mark_under_way,
     recover,
     succession,
 )  # fmt: skip
@@ -68,7 +70,7 @@ def output_place(
     existing, kind = _names(place), Kind(record, files)
     if record not in existing and interrupted(place) and not is_of_another(place, kind):
         return place  # what a killed writer set aside is moved back, then looked at again
-    begun = _is_begun(place, record)
+    begun = is_under_way(place, kind)
     others = existing - {record, *files} - ({UNFINISHED} if begun else set())
     if record in existing:
         others &= {*KINDS, UNFINISHED}
@@ -111,8 +113,9 @@ def sole_output(
     if key in _SOLE.get():
         yield place
         return
+    kind = Kind(record, files)
     with sole(place, f"writing to {place}"):
-        recover(place, Kind(record, files))
+        recover(place, kind)
         output_place(out, what, record, *files, force=force)  # another may just have finished
         with ExitStack() as until_complete:
             token = _SOLE.set({**_SOLE.get(), key: until_complete})
@@ -120,7 +123,7 @@ def sole_output(
                 yield place
             finally:
                 _SOLE.reset(token)
-        _finish(place, record)
+        _finish(place, kind)
 
 
 @contextmanager
@@ -133,17 +136,17 @@ def all_or_none(place: Path, record: str, *files: str) -> Generator[None]:
     """
     kind, outer = Kind(record, files), _SOLE.get().get(place.absolute())
     with unless_stopped(place, record, *files), ExitStack() as own:
-        if not _is_begun(place, record) and kind.own(place):
+        if not is_under_way(place, kind) and kind.own(place):
             until_complete = own if outer is None else outer
             until_complete.enter_context(succession(place, kind, force=True))
         elif UNFINISHED not in names_in(place):
-            write_bytes(place / UNFINISHED, _mark(record))
+            mark_under_way(place, kind)
         else:  # what a killed writer left is not of this result
             for name in (record, *files):
                 (place / name).unlink(missing_ok=True)
         yield
     if outer is None:
-        _finish(place, record)
+        _finish(place, kind)
 
 
 def begin(place: Path, record: str) -> None:
@@ -153,7 +156,7 @@ def begin(place: Path, record: str) -> None:
     """
     place.mkdir(parents=True, exist_ok=True)
     if not _names(place):
-        write_bytes(place / UNFINISHED, _mark(record))
+        mark_under_way(place, Kind(record, ()))
 
 
 @contextmanager
@@ -163,7 +166,8 @@ def unless_stopped(place: Path, record: str, *files: str) -> Generator[None]:
     Nothing is removed if one of the files was there before, unless a killed writer left it. What
     else it has begun stays, for the next call.
     """
-    begun = _is_begun(place, record)
+    kind = Kind(record, files)
+    begun = is_under_way(place, kind)
     new = begun or not place.is_dir() or not names_in(place) & {record, *files}
     try:
         yield
@@ -172,27 +176,17 @@ def unless_stopped(place: Path, record: str, *files: str) -> Generator[None]:
             for name in (record, *files):
                 (place / name).unlink(missing_ok=True)
             if begun:  # by a writer that was stopped after its record: what it replaced is back
-                recover(place, Kind(record, files))
+                recover(place, kind)
             goes_on = begun and names_in(place) != {UNFINISHED}
-            if _is_begun(place, record) and not goes_on:
+            if is_under_way(place, kind) and not goes_on:
                 (place / UNFINISHED).unlink()
         raise
 
 
-def _finish(place: Path, record: str) -> None:
-    if _is_begun(place, record):
+def _finish(place: Path, kind: Kind) -> None:
+    if is_under_way(place, kind):
         finish(place)  # what it replaces, too, if an earlier writer was killed after its record
 
 
 def _names(place: Path) -> set[str]:
     return {name for name in names_in(place) if not is_set_aside(name)}
-
-
-def _is_begun(place: Path, record: str) -> bool:
-    """Return whether a result with this record was begun in a directory, and not finished."""
-    mark = place / UNFINISHED
-    return mark.is_file() and mark.read_bytes() == _mark(record)
-
-
-def _mark(record: str) -> bytes:
-    return f"{record}\n".encode()

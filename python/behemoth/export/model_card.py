@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from behemoth._gen import version
 from behemoth.edit.registry import method_names, method_type
 from behemoth.evaluate.suites.suite import SuiteResult
-from behemoth.support.text import interval_text
 from behemoth.train.run import Run, world_id
 
 from .card import CARD
@@ -100,10 +99,9 @@ def _suite(suite: SuiteResult) -> Iterator[str]:
         if taken.found is None:
             continue
         own = taken.found
-        between = "" if own.low is None or own.high is None else interval_text(own.low, own.high)
         twin = "" if taken.twin is None else f"{taken.twin:.3g}"
         label = taken.name if taken.version == 1 else f"{taken.name} (v{taken.version})"
-        cells = (label, f"{own.value:.3g}", between, f"{own.count:,}", own.over, twin)
+        cells = (label, f"{own.value:.3g}", own.interval, f"{own.count:,}", own.over, twin)
         yield f"| {' | '.join(cells)} |"
     yield from ("", "Intervals are of a bootstrap over what *over* names, of this one model.")
     missing = [taken for taken in suite.measures if taken.missing is not None]

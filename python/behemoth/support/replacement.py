@@ -40,6 +40,7 @@ __all__ = [
     "is_of_another",
     "is_set_aside",
     "is_under_way",
+    "mark_under_way",
     "recover",
     "replaced",
     "succeeds",
@@ -134,7 +135,7 @@ def succession(place: Path, kind: Kind, *, force: bool) -> Generator[None]:
     recover(place, kind)
     aside = _set_aside(place, kind) if force else None
     try:
-        write_bytes(place / UNFINISHED, f"{kind.record}\n".encode())
+        mark_under_way(place, kind)
         yield
     except BaseException as error:
         begun = (place / kind.record).exists()
@@ -180,6 +181,11 @@ def is_under_way(place: Path, kind: Kind) -> bool:
     """Return whether a directory of this kind was begun and is not complete."""
     file = place / UNFINISHED
     return file.is_file() and file.read_bytes().strip() == kind.record.encode()
+
+
+def mark_under_way(place: Path, kind: Kind) -> None:
+    """Say in a directory that one of this kind was begun there."""
+    write_bytes(place / UNFINISHED, f"{kind.record}\n".encode())
 
 
 def recover(place: Path, kind: Kind) -> None:

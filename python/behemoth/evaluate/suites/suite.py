@@ -72,6 +72,11 @@ class Found:
     count: int = 1
     over: str = "model"
 
+    @property
+    def interval(self) -> str:
+        """The interval as text; empty without one."""
+        return "" if self.low is None or self.high is None else interval_text(self.low, self.high)
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -363,21 +368,14 @@ _ROW = {**_HEAD, "count": int, "over": str,
         **dict.fromkeys(("value", "low", "high", "twin", "before"), float | None)}  # fmt: skip
 _FOUND = {"value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "count": pl.UInt64,
           "over": pl.String}  # fmt: skip
-_TABLE = {
-    "measure": pl.String,
-    **_FOUND,
-    "before": pl.Float64,
-    "twin": pl.Float64,
-    "version": pl.UInt32,
-    "missing": pl.String,
-}
+_TABLE = {"measure": pl.String, **_FOUND, "before": pl.Float64, "twin": pl.Float64,
+          "version": pl.UInt32, "missing": pl.String}  # fmt: skip
 
 
 def _shown(taken: Taken) -> str:
     found = taken.found
     assert found is not None
-    low, high = found.low, found.high
-    between = "" if low is None or high is None else f" ({interval_text(low, high)})"
+    between = found.interval and f" ({found.interval})"
     before = "" if taken.before is None else f"; before {taken.before:.3g}"
     beside = "" if taken.twin is None else f"; twin {taken.twin:.3g}"
     return f"{found.value:.3g}{between}{before}{beside}"
